@@ -1,0 +1,103 @@
+"""The table compiled to one Python function a cell: the dispatch path, and the successor function of exploration.
+
+It shares no code with the `transitions` runtime but the table itself; a refinement test drives both over every
+reachable context and event and demands equal results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final, cast
+
+import attrs
+
+from gatewright.fsm.errors import Refusal
+from gatewright.fsm.runtime import Step
+from gatewright.spec.context import Context
+from gatewright.spec.effects import Effect
+from gatewright.spec.errors import TableError
+from gatewright.spec.events import Event
+from gatewright.spec.expressions import NAMESPACE, source_of
+from gatewright.spec.guards import expression_of
+from gatewright.spec.rows import Row, RowKind
+from gatewright.spec.states import STATES, State
+from gatewright.spec.updates import UPDATES
+
+Cell = Callable[[Context, Event], Step]
+_INDENT: Final = "    "
+
+
+class CompiledTable:
+    """A table as a dictionary of functions. One instance serves any number of contexts.
+
+    Attributes:
+        cells: the function of each (state, event class).
+        source: the generated source, for the curious and for tests.
+    """
+
+    __slots__ = ("cells", "source")
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        namespace: dict[str, object] = {**NAMESPACE, "Refusal": Refusal, "TableError": TableError}
+        grouped: dict[tuple[State, type[Event]], list[Row]] = {}
+        for row in rows:
+            grouped.setdefault((row.source, row.event), []).append(row)
+        lines: list[str] = []
+        names: dict[tuple[State, type[Event]], str] = {}
+        for number, (cell, cell_rows) in enumerate(grouped.items()):
+            names[cell] = f"cell_{number}"
+            lines += _cell_source(f"cell_{number}", cell_rows, number, namespace)
+        self.source = "\n".join(lines)
+        exec(compile(self.source, "<compiled table>", "exec"), namespace)  # noqa: S102 - our own source, from the table
+        self.cells = {cell: cast("Cell", namespace[name]) for cell, name in names.items()}
+
+    def step(self, context: Context, event: Event) -> Step:
+        """Takes the one row for `event`; see :class:`gatewright.fsm.runtime.Runtime`."""
+        cell = self.cells.get((context.state, type(event)))
+        if cell is None:
+            raise Refusal(None)
+        return cell(context, event)
+
+
+def _cell_source(name: str, rows: list[Row], number: int, namespace: dict[str, object]) -> list[str]:
+    lines = [f"def {name}(c, e):"]
+    for index, row in enumerate(rows):
+        tag = f"{number}_{index}"
+        namespace[f"row_{tag}"] = row
+        indent = _INDENT
+        if row.guard is not None:
+            lines.append(f"{_INDENT}if {source_of(expression_of(row.guard))}:")
+            indent *= 2
+        lines += [indent + line for line in _row_source(row, tag, namespace)]
+    if all(row.guard is not None for row in rows):
+        cell = f"{rows[0].source}.{rows[0].event.name}"
+        lines.append(f"{_INDENT}raise TableError('{cell}: every guard was false')")
+    return lines
+
+
+def _row_source(row: Row, tag: str, namespace: dict[str, object]) -> list[str]:
+    if row.kind is RowKind.REFUSE:
+        return [f"raise Refusal(row_{tag})"]
+    lines = [
+        f"c.{field} = {source_of(text)}" for name in row.updates for field, text in UPDATES[name].assigns
+    ]  # in order: a later assignment sees an earlier one
+    if row.target is not None:
+        spec = STATES[row.target]
+        lines += [
+            f"c.state = State.{row.target.name}",
+            "c.entered_at = c.now",
+            f"c.deadline = {'None' if spec.deadline is None else 'c.now + ' + source_of(spec.deadline)}",
+            f"c.cap = {'None' if spec.cap is None else 'c.now + ' + source_of(spec.cap)}",
+        ]
+        if not spec.heartbeats:
+            lines.append("c.beat_at = None")
+    constant = all(not attrs.fields(effect) for effect in row.effects)
+    if constant:  # nothing depends on the context: the whole step is one value
+        namespace[f"step_{tag}"] = (row, tuple(cast("Callable[[], Effect]", effect)() for effect in row.effects))
+        return [*lines, f"return step_{tag}"]
+    made: list[str] = []
+    for index, effect in enumerate(row.effects):
+        namespace[f"effect_{tag}_{index}"] = effect
+        values = ", ".join(source_of(field.metadata["expression"]) for field in attrs.fields(effect))
+        made.append(f"effect_{tag}_{index}({values}),")
+    return [*lines, f"return row_{tag}, ({' '.join(made)})"]

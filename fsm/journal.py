@@ -1,0 +1,121 @@
+"""The journal: a ring of the last steps of a shard, cheap to write on the dispatch path and readable afterwards."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Final
+
+import attrs
+
+from gatewright.spec.effects import Effect
+from gatewright.spec.events import Event
+from gatewright.spec.rows import Row, RowKind
+from gatewright.spec.states import State
+
+DEFAULT_SIZE: Final = 256
+
+
+@attrs.frozen(kw_only=True)
+class Record:
+    """One step of a shard.
+
+    `time` is in seconds on the core's clock; `gen` the generation after the step; `state` the state before and `to`
+    the state after it; `event` the event's name and `detail` its payload as text; `row` the id of the row that was
+    taken; `kind` its kind; `effects` the names of the effects. Nothing in it is secret (I22).
+    """
+
+    time: float
+    gen: int
+    state: State
+    to: State
+    event: str
+    detail: str
+    row: str
+    kind: RowKind
+    effects: tuple[str, ...]
+
+    @property
+    def moved(self) -> bool:
+        """Whether the step left its state, or entered it anew."""
+        return self.state is not self.to
+
+    def as_dict(self) -> dict[str, object]:
+        """The record in the types of JSON."""
+        return {
+            "time": self.time,
+            "gen": self.gen,
+            "state": self.state.value,
+            "to": self.to.value,
+            "event": self.event,
+            "detail": self.detail,
+            "row": self.row,
+            "kind": self.kind.value,
+            "effects": list(self.effects),
+        }
+
+    def __str__(self) -> str:
+        """One line for people."""
+        arrow = f"{self.state} -{self.event}-> {self.to}"
+        effects = f"  [{', '.join(self.effects)}]" if self.effects else ""
+        note = "" if self.kind is RowKind.TAKE else f"  ({self.kind})"
+        return f"{self.time:10.3f}  gen {self.gen}  {arrow}{note}{effects}"
+
+
+def _detail(event: Event) -> str:
+    fields = [
+        f"{field.name}={getattr(event, field.name)!r}"
+        for field in attrs.fields(type(event))
+        if field.repr and field.name != "gen"
+    ]
+    return ", ".join(fields)
+
+
+class Journal:
+    """The last steps, oldest first. Records are made when somebody reads them: a dispatch pays for a tuple only."""
+
+    __slots__ = ("_ring", "written")
+
+    def __init__(self, size: int = DEFAULT_SIZE) -> None:
+        self._ring: deque[tuple[float, int, State, State, Event, Row, tuple[Effect, ...]]] = deque(maxlen=size)
+        self.written = 0
+        """How many steps were written in all, those that fell out of the ring included."""
+
+    def write(
+        self, time: float, gen: int, state: State, to: State, event: Event, row: Row, effects: tuple[Effect, ...]
+    ) -> None:
+        """Adds a step; the oldest falls out when the ring is full."""
+        self.written += 1
+        self._ring.append((time, gen, state, to, event, row, effects))
+
+    def __len__(self) -> int:
+        return len(self._ring)
+
+    def __iter__(self) -> Iterator[Record]:
+        return map(_record, tuple(self._ring))
+
+    def last(self, count: int = 1) -> tuple[Record, ...]:
+        """The last `count` steps, oldest first."""
+        return tuple(map(_record, tuple(self._ring)[-count:])) if count > 0 else ()
+
+    def path(self, moves: int = 3) -> str:
+        """The last moves between states, as ``a -event-> b -event-> c``; empty before the first."""
+        found = [record for record in self if record.moved][-moves:]
+        if not found:
+            return ""
+        return found[0].state.value + "".join(f" -{record.event}-> {record.to}" for record in found)
+
+
+def _record(entry: tuple[float, int, State, State, Event, Row, tuple[Effect, ...]]) -> Record:
+    time, gen, state, to, event, row, effects = entry
+    return Record(
+        time=time,
+        gen=gen,
+        state=state,
+        to=to,
+        event=event.name,
+        detail=_detail(event),
+        row=row.id,
+        kind=row.kind,
+        effects=tuple(effect.name for effect in effects),
+    )

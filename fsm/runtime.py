@@ -1,0 +1,29 @@
+"""What both runtimes of the table have in common: their interface, and the few writes that belong to no row.
+
+Entering a state arms its deadline and, outside the heartbeat region, disarms the heartbeat (I13). That, the updates of
+the row and the state itself are all that is ever written to a context.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from gatewright.spec.context import Context
+from gatewright.spec.effects import Effect
+from gatewright.spec.events import Event
+from gatewright.spec.rows import Row
+
+Step = tuple[Row, tuple[Effect, ...]]
+"""The row that was taken, and its effects in order."""
+
+
+class Runtime(Protocol):
+    """Runs the table on a context."""
+
+    def step(self, context: Context, event: Event) -> Step:
+        """Takes the one row for `event`, writing `context`.
+
+        Raises:
+            Refusal: when the row refuses, or there is none; the context is as it was.
+        """
+        ...

@@ -1,0 +1,75 @@
+"""A fake Discord gateway for tests: the protocol by the book, and by script every way of breaking it.
+
+    from gatewright.harness.fake import Close, Connection, Delay, FakeGateway, Withhold
+
+    async with FakeGateway(token="fake.token", script=[Connection(ready=Delay(20)), Connection()]) as fake:
+        ...
+
+`script` holds the vocabulary, `rules` the limits, `log` what was seen and done, `server` the gateway itself.
+"""
+
+from gatewright.harness.fake.log import (
+    Acted,
+    Closed,
+    CloseFrame,
+    Log,
+    MetadataAnswered,
+    MetadataRequested,
+    Opened,
+    Received,
+    Record,
+    Sent,
+    Side,
+)
+from gatewright.harness.fake.metadata import MetadataAnswer
+from gatewright.harness.fake.rules import Rules
+from gatewright.harness.fake.script import (
+    After,
+    Amend,
+    Answer,
+    Close,
+    Connection,
+    Dark,
+    Delay,
+    Dispatch,
+    Drop,
+    Invalidate,
+    Raw,
+    Reconnect,
+    RequestHeartbeat,
+    Send,
+    Withhold,
+)
+from gatewright.harness.fake.server import FakeGateway
+
+__all__ = [
+    "Acted",
+    "After",
+    "Amend",
+    "Answer",
+    "Close",
+    "CloseFrame",
+    "Closed",
+    "Connection",
+    "Dark",
+    "Delay",
+    "Dispatch",
+    "Drop",
+    "FakeGateway",
+    "Invalidate",
+    "Log",
+    "MetadataAnswer",
+    "MetadataAnswered",
+    "MetadataRequested",
+    "Opened",
+    "Raw",
+    "Received",
+    "Reconnect",
+    "Record",
+    "RequestHeartbeat",
+    "Rules",
+    "Send",
+    "Sent",
+    "Side",
+    "Withhold",
+]

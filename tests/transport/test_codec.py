@@ -1,0 +1,501 @@
+"""The codec: every message of the peer becomes a declared event, whatever its bytes; payloads are as documented."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gatewright.spec import events
+from gatewright.spec.errors import ConfigurationError
+from gatewright.spec.events import ViolationKind
+from gatewright.spec.intents import Intents
+from gatewright.spec.protocol import Opcode
+from gatewright.transport.codec import (
+    MAX_SESSION_ID,
+    Decoded,
+    PayloadTooLarge,
+    check_size,
+    decode,
+    encode_heartbeat,
+    encode_identify,
+    encode_payload,
+    encode_resume,
+)
+from gatewright.transport.commands import Activity, UpdatePresence
+from gatewright.transport.dispatch import Dispatch
+from gatewright.transport.token import Token
+
+NOW = 1_700_000_000.5
+SECRET = "MTIz.abc.hunter2"
+
+
+def read(message: str | bytes) -> Decoded:
+    return decode(message, gen=7, wall_clock=lambda: NOW)
+
+
+def read_object(**keys: object) -> Decoded:
+    return read(json.dumps(keys))
+
+
+def event_of(message: str | bytes) -> events.Event:
+    event, dispatch = read(message)
+    assert dispatch is None
+    return event
+
+
+def violation_of(message: str | bytes) -> ViolationKind:
+    event = event_of(message)
+    assert isinstance(event, events.ProtocolViolation)
+    assert event.gen == 7
+    assert event.detail
+    return event.violation
+
+
+# -- messages without data ---------------------------------------------------------------------------------------------
+
+WITHOUT_DATA = [
+    (1, events.HeartbeatRequested(7)),
+    (7, events.ReconnectRequested(7)),
+    (11, events.HeartbeatAcked(7)),
+]
+
+
+@pytest.mark.parametrize(("op", "event"), WITHOUT_DATA)
+@pytest.mark.parametrize("form", ['{"op":%d}', '{"t":null,"s":null,"op":%d,"d":null}', '{"op":%d,"_trace":["x"]}'])
+@pytest.mark.parametrize("encode", [str, str.encode])
+def test_keys_may_be_missing_or_null(
+    op: int, event: events.Event, form: str, encode: Callable[[str], str | bytes]
+) -> None:
+    assert event_of(encode(form % op)) == event
+
+
+@pytest.mark.parametrize("op", [2, 3, 4, 5, 6, 8, 12, 31, 43, 999, -1, 10**18])
+def test_an_opcode_that_only_clients_send_or_nobody_knows_is_unknown_and_harmless(op: int) -> None:
+    assert read_object(op=op, d={"x": 1}, s=None, t=None) == (events.UnknownMessage(7, op), None)
+
+
+@pytest.mark.parametrize(
+    ("text", "resumable"),
+    [
+        ("true", True),
+        (" true ", True),
+        ("false", False),
+        ("null", False),
+        ("1", False),
+        ('"true"', False),
+        ("{}", False),
+    ],
+)
+def test_an_invalid_session_is_resumable_only_when_it_says_so(text: str, resumable: bool) -> None:
+    assert event_of(f'{{"op":9,"d":{text}}}') == events.SessionInvalidated(7, resumable)
+
+
+def test_an_invalid_session_without_data_is_not_resumable() -> None:
+    assert event_of('{"op":9}') == events.SessionInvalidated(7, resumable=False)
+
+
+# -- HELLO -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "seconds"),
+    [
+        ("41250", 41.25),
+        ("45000.5", 45.0005),
+        ("1", 0.1),
+        ("100", 0.1),
+        ("600000", 600.0),
+        ("1e9", 600.0),
+        ("1e300", 600.0),
+    ],
+)
+def test_hello_gives_the_interval_in_seconds_and_within_bounds(milliseconds: str, seconds: float) -> None:
+    event = event_of(f'{{"op":10,"d":{{"heartbeat_interval":{milliseconds},"_trace":["x"]}},"s":null,"t":null}}')
+    assert isinstance(event, events.Hello)
+    assert event.interval == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "null",
+        "[]",
+        "{}",
+        "41250",
+        '{"heartbeat_interval":null}',
+        '{"heartbeat_interval":"41250"}',
+        '{"heartbeat_interval":true}',
+        '{"heartbeat_interval":0}',
+        '{"heartbeat_interval":-1}',
+        '{"heartbeat_interval":1e999}',
+        '{"heartbeat_interval":[41250]}',
+    ],
+)
+def test_hello_without_a_positive_interval_breaks_the_protocol(data: str) -> None:
+    assert violation_of(f'{{"op":10,"d":{data}}}') is ViolationKind.BAD_PAYLOAD
+
+
+# -- dispatches --------------------------------------------------------------------------------------------------------
+
+
+def test_a_dispatch_becomes_an_event_for_the_core_and_one_for_the_consumer() -> None:
+    event, dispatch = read_object(op=0, s=5, t="MESSAGE_CREATE", d={"id": "1", "content": "h\u00e4"})
+    assert event == events.Dispatched(7, 5, "MESSAGE_CREATE")
+    assert dispatch is not None
+    assert (dispatch.type, dispatch.seq) == ("MESSAGE_CREATE", 5)
+    assert dispatch.data == {"id": "1", "content": "h\u00e4"}
+
+
+def test_a_dispatch_of_a_type_that_nobody_knows_comes_through() -> None:
+    event, dispatch = read_object(op=0, s=5, t="SOMETHING_NEW", d=None)
+    assert event == events.Dispatched(7, 5, "SOMETHING_NEW")
+    assert dispatch is not None
+    assert dispatch.data is None
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"t": "X"},
+        {"s": None, "t": "X"},
+        {"s": 1},
+        {"s": 1, "t": None},
+        {"s": "1", "t": "X"},
+        {"s": 1.5, "t": "X"},
+        {"s": True, "t": "X"},
+        {"s": -1, "t": "X"},
+        {"s": 2**63, "t": "X"},
+        {"s": 10**100, "t": "X"},
+        {"s": 1, "t": 7},
+        {"s": 1, "t": ["X"]},
+    ],
+)
+def test_a_dispatch_without_a_sequence_and_a_type_breaks_the_protocol(keys: dict[str, object]) -> None:
+    assert violation_of(json.dumps({"op": 0, "d": {}, **keys})) is ViolationKind.BAD_ENVELOPE
+
+
+def test_resumed_ends_the_replay_and_is_delivered() -> None:
+    event, dispatch = read_object(op=0, s=37448, t="RESUMED", d={"_trace": ["x"]})
+    assert event == events.Resumed(7, 37448)
+    assert dispatch is not None
+    assert dispatch.type == "RESUMED"
+
+
+# -- READY -------------------------------------------------------------------------------------------------------------
+
+READY: dict[str, Any] = {
+    "v": 10,
+    "user": {"id": "80351110224678912", "username": "x"},
+    "guilds": [{"id": "1", "unavailable": True}],
+    "session_id": "abc",
+    "resume_gateway_url": "wss://gateway-us-east1-b.discord.gg",
+    "shard": [0, 1],
+    "application": {"id": "2", "flags": 0},
+}
+
+
+def ready(**changes: object) -> events.Ready:
+    event, dispatch = read_object(op=0, s=1, t="READY", d={**READY, **changes})
+    assert isinstance(event, events.Ready)
+    assert dispatch is not None
+    assert dispatch.session_id == event.session_id
+    return event
+
+
+def test_ready_carries_what_a_resume_will_need() -> None:
+    assert ready() == events.Ready(
+        gen=7,
+        seq=1,
+        session_id="abc",
+        resume_url="wss://gateway-us-east1-b.discord.gg/",
+        bot_id="80351110224678912",
+        created=NOW,
+    )
+
+
+@pytest.mark.parametrize("url", [None, 7, "", "gateway.discord.gg", "http://x", "ws://gateway.discord.gg", ["wss://x"]])
+def test_a_bad_resume_url_leaves_a_ready_without_one(url: object) -> None:
+    assert ready(resume_gateway_url=url).resume_url is None
+
+
+@pytest.mark.parametrize("user", [None, [], "x", {}, {"id": None}, {"id": 5}, {"id": "x"}, {"id": "\u0661"}])
+def test_a_user_without_an_id_leaves_a_ready_without_a_bot_id(user: object) -> None:
+    assert ready(user=user).bot_id == ""
+
+
+def test_only_the_session_id_is_demanded_of_a_ready() -> None:
+    event, _ = read_object(op=0, s=1, t="READY", d={"session_id": "abc"})
+    assert event == events.Ready(7, 1, "abc", None, "", NOW)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        [],
+        "abc",
+        {},
+        {"session_id": None},
+        {"session_id": ""},
+        {"session_id": 7},
+        {"session_id": "x" * (MAX_SESSION_ID + 1)},
+    ],
+)
+def test_a_ready_without_a_session_id_breaks_the_protocol(data: object) -> None:
+    assert violation_of(json.dumps({"op": 0, "s": 1, "t": "READY", "d": data})) is ViolationKind.BAD_PAYLOAD
+
+
+def test_a_ready_with_bottomless_data_breaks_the_protocol() -> None:
+    deep = "[" * 900 + "]" * 900
+    message = f'{{"op":0,"s":1,"t":"READY","d":{{"session_id":"a","user":{deep}}}}}'
+    event, _ = read(message)
+    assert isinstance(event, events.Ready | events.ProtocolViolation)
+
+
+@pytest.mark.parametrize("id_", ["x" * MAX_SESSION_ID, "\x01" * MAX_SESSION_ID])
+def test_every_session_id_that_is_let_through_fits_in_a_resume(id_: str) -> None:
+    session_id = ready(session_id=id_).session_id
+    encode_resume(token=Token("t" * 512), session_id=session_id, seq=2**63 - 1)
+
+
+# -- what is no message at all -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b" ",
+        b"{",
+        b"nonsense",
+        b'{"op":11} x',
+        b'{"op":11,}',
+        b'\xef\xbb\xbf{"op":11}',
+        b'{"op":0,"s":1,"t":"X","d":"\xff"}',
+        b'{"op":11,"x\xff":1}',
+        b'{"op":0,"s":1,"t":"\xff"}',
+        b'{"op":0,"s":1,"t":"X","d":NaN}',
+        b'{"op":0,"s":1,"t":"X","d":01}',
+        b"\x78\x9c\x00\x00\xff\xff",
+        '{"op":0,"s":1,"t":"X","d":"\ud800"}',
+    ],
+)
+def test_what_is_not_json_breaks_the_protocol(message: str | bytes) -> None:
+    assert violation_of(message) is ViolationKind.NOT_JSON
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "[]",
+        "null",
+        "11",
+        '"op"',
+        "[11]",
+        "{}",
+        '{"d":1}',
+        '{"op":null}',
+        '{"op":"11"}',
+        '{"op":true}',
+        '{"op":1.5}',
+        '{"op":1' + "0" * 5000 + "}",
+        '{"op":11,"s":"x"}',
+        '{"OP":11}',
+    ],
+)
+def test_what_is_not_an_envelope_breaks_the_protocol(message: str) -> None:
+    assert violation_of(message) is ViolationKind.BAD_ENVELOPE
+    assert violation_of(message.encode()) is ViolationKind.BAD_ENVELOPE
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_bottomless_nesting_breaks_the_protocol_and_nothing_else(opening: str, closing: str) -> None:
+    deep = opening * 100_000 + "1" + closing * 100_000
+    assert violation_of(f'{{"op":0,"s":1,"t":"X","d":{deep}}}') is ViolationKind.BAD_ENVELOPE
+    assert violation_of(f'{{"op":10,"d":{deep}}}') is ViolationKind.BAD_ENVELOPE
+
+
+def test_of_two_keys_of_one_name_one_counts() -> None:
+    assert event_of('{"op":7,"op":11}') == events.HeartbeatAcked(7)
+
+
+DECLARED = (
+    events.Hello,
+    events.HeartbeatRequested,
+    events.HeartbeatAcked,
+    events.ReconnectRequested,
+    events.SessionInvalidated,
+    events.Ready,
+    events.Resumed,
+    events.Dispatched,
+    events.UnknownMessage,
+    events.ProtocolViolation,
+)
+
+
+def assert_declared(message: str | bytes) -> None:
+    event, dispatch = read(message)
+    assert isinstance(event, DECLARED)
+    assert event.gen == 7
+    assert (dispatch is not None) == isinstance(event, events.Ready | events.Resumed | events.Dispatched)
+    if isinstance(event, events.Ready | events.Resumed | events.Dispatched):
+        assert 0 <= event.seq < 2**63
+        encode_heartbeat(event.seq)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.binary(max_size=200))
+@example(b"\xff\xfe{\x00}\x00")
+@example(b'{"op":0,"s":1,"t":"READY","d":{"session_id":"\\ud800"}}')
+def test_any_bytes_give_a_declared_event(message: bytes) -> None:
+    assert_declared(message)
+
+
+@given(st.text(alphabet=st.characters(), max_size=200))
+def test_any_text_gives_a_declared_event(message: str) -> None:
+    assert_declared(message)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "op": st.sampled_from([0, 1, 7, 9, 10, 11, 99]) | JSON,
+            "s": st.integers(0, 9) | JSON,
+            "t": st.sampled_from(["READY", "RESUMED", "X"]) | JSON,
+            "d": st.fixed_dictionaries(
+                {},
+                optional={"session_id": JSON, "resume_gateway_url": JSON, "user": JSON, "heartbeat_interval": JSON},
+            )
+            | JSON,
+        },
+    ),
+    st.data(),
+)
+def test_any_object_whole_or_cut_or_spoilt_gives_a_declared_event(
+    message: dict[str, object], data: st.DataObject
+) -> None:
+    text = json.dumps(message).encode()
+    assert_declared(text)
+    assert_declared(text[: data.draw(st.integers(0, len(text)))])
+    at = data.draw(st.integers(0, len(text) - 1))
+    assert_declared(text[:at] + data.draw(st.binary(max_size=3)) + text[at + 1 :])
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters='"\\', exclude_categories=["C"])))
+@example("")
+def test_a_violation_never_quotes_the_payload(noise: str) -> None:
+    text = noise + "hunter2"
+    spoilt = [
+        text,
+        f'{{"op":"{text}"}}',
+        f'{{"op":0,"s":"{text}","t":1}}',
+        f'{{"op":0,"s":1,"{text}":1}}',
+        f'{{"op":10,"d":{{"heartbeat_interval":"{text}"}}}}',
+        f'{{"op":0,"s":1,"t":"READY","d":{{"session_id":["{text}"],"{text}":1}}}}',
+    ]
+    for message in spoilt:
+        event = event_of(message)
+        assert isinstance(event, events.ProtocolViolation)
+        assert "hunter2" not in event.detail
+
+
+# -- payloads ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_heartbeat_carries_the_last_sequence_or_null() -> None:
+    assert encode_heartbeat(None) == b'{"op":1,"d":null}'
+    assert json.loads(encode_heartbeat(251)) == {"op": 1, "d": 251}
+    assert json.loads(encode_heartbeat(0)) == {"op": 1, "d": 0}
+
+
+def test_a_resume_names_the_session_and_the_sequence() -> None:
+    payload = encode_resume(token=Token(f"Bot {SECRET}"), session_id='a"b', seq=1337)
+    assert json.loads(payload) == {"op": 6, "d": {"token": SECRET, "session_id": 'a"b', "seq": 1337}}
+
+
+def test_an_identify_holds_what_was_asked_for_and_no_more() -> None:
+    payload = json.loads(encode_identify(token=Token(SECRET), intents=0, properties={"os": "o"}))
+    assert payload == {"op": 2, "d": {"token": SECRET, "intents": 0, "properties": {"os": "o"}}}
+
+
+def test_an_identify_holds_everything_that_was_asked_for() -> None:
+    payload = json.loads(
+        encode_identify(
+            token=Token(SECRET),
+            intents=Intents.GUILDS | Intents.GUILD_MESSAGES,
+            shard=(1, 2),
+            presence=UpdatePresence(status="idle", activities=[Activity("x")]),
+            large_threshold=250,
+            compress=True,
+            capabilities=1 << 15,
+        )
+    )
+    properties = payload["d"].pop("properties")
+    assert payload == {
+        "op": 2,
+        "d": {
+            "token": SECRET,
+            "intents": 513,
+            "shard": [1, 2],
+            "presence": {"since": None, "activities": [{"name": "x", "type": 0}], "status": "idle", "afk": False},
+            "large_threshold": 250,
+            "compress": True,
+            "capabilities": 1 << 15,
+        },
+    }
+    assert set(properties) == {"os", "browser", "device"}
+    assert all(isinstance(value, str) and value for value in properties.values())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"intents": -1},
+        {"shard": (1, 1)},
+        {"shard": (-1, 1)},
+        {"shard": (0, 0)},
+        {"large_threshold": 49},
+        {"large_threshold": 251},
+    ],
+)
+def test_an_identify_out_of_range_is_refused_before_it_is_made(wrong: dict[str, Any]) -> None:
+    arguments: dict[str, Any] = {"intents": 1, **wrong}
+    with pytest.raises(ConfigurationError):
+        encode_identify(token=Token(SECRET), **arguments)
+
+
+def test_a_payload_of_4096_bytes_is_accepted_and_one_more_is_not() -> None:
+    assert check_size(b"x" * 4096) == b"x" * 4096
+    with pytest.raises(PayloadTooLarge, match="4097") as refused:
+        check_size(b"x" * 4097)
+    assert (refused.value.size, refused.value.limit) == (4097, 4096)
+
+
+def test_the_size_is_counted_in_bytes_and_not_in_characters() -> None:
+    presence = UpdatePresence(activities=[Activity("\u00e9" * 2100)])
+    with pytest.raises(PayloadTooLarge):
+        encode_identify(token=Token(SECRET), intents=1, presence=presence)
+
+
+@pytest.mark.parametrize("data", ["\ud800", object(), {1: object()}])
+def test_what_json_cannot_hold_is_refused_without_quoting_the_payload(data: object) -> None:
+    with pytest.raises(ConfigurationError, match="PRESENCE_UPDATE") as refused:
+        encode_payload(Opcode.PRESENCE_UPDATE, {"token": SECRET, "x": data})
+    assert "hunter2" not in str(refused.value)
+    assert refused.value.__suppress_context__
+
+
+def test_the_consumer_gets_the_very_data_that_arrived() -> None:
+    _, dispatch = read('{"op":0,"s":1,"t":"X","d": {"a" : [1, 2.50, "\\u00e9"]} }')
+    assert isinstance(dispatch, Dispatch)
+    assert dispatch.raw == b'{"a" : [1, 2.50, "\\u00e9"]}'

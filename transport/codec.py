@@ -1,0 +1,278 @@
+"""JSON in, events out; values in, payloads out. Pure: no I/O, no state.
+
+:func:`decode` reads the envelope (``op``, ``s``, ``t``) and leaves ``d`` as the bytes it came in, so that an event that
+nobody looks at costs no more than its envelope. Whatever arrives, the answer is an event: what cannot be understood is
+a :class:`~gatewright.spec.events.ProtocolViolation` or an :class:`~gatewright.spec.events.UnknownMessage`, never an
+exception (R06, R19), and never with a word of the payload in it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+
+import msgspec
+
+from gatewright.spec import events
+from gatewright.spec.errors import ConfigurationError, GatewrightError
+from gatewright.spec.events import ViolationKind
+from gatewright.spec.protocol import MAX_PAYLOAD_BYTES, Opcode
+from gatewright.transport.dispatch import Dispatch
+from gatewright.transport.urls import usable_resume_url
+
+if TYPE_CHECKING:
+    from gatewright.transport.commands import UpdatePresence
+    from gatewright.transport.token import Token
+
+Decoded: TypeAlias = tuple[events.Event, Dispatch | None]
+"""An event for the core and, when it is a dispatch, what the consumer gets of it."""
+
+MIN_HEARTBEAT_INTERVAL: Final = 0.1
+MAX_HEARTBEAT_INTERVAL: Final = 600.0
+"""Seconds. HELLO's interval is moved into these bounds: it must neither spin nor hide a dead socket for ever."""
+
+MAX_SESSION_ID: Final = 512
+"""Characters. A longer session id could not be sent back in a RESUME of 4096 bytes, so it is no session id."""
+
+DEFAULT_PROPERTIES: Final[Mapping[str, str]] = {"os": sys.platform, "browser": "gatewright", "device": "gatewright"}
+"""What IDENTIFY says of the client when nothing else is wished for; keys without ``$`` (P25)."""
+
+_NULL: Final = msgspec.Raw(b"null")
+
+
+class PayloadTooLarge(GatewrightError, ValueError):
+    """A payload is larger than the gateway accepts (it would close with 4002), so it was not sent (P54).
+
+    `size` and `limit` are bytes of UTF-8.
+    """
+
+    def __init__(self, size: int, limit: int = MAX_PAYLOAD_BYTES) -> None:
+        super().__init__(f"the payload has {size} bytes and the gateway accepts {limit}; send less in one command")
+        self.size = size
+        self.limit = limit
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+class _Envelope(msgspec.Struct, gc=False):
+    op: int
+    # The sequence goes back out in heartbeats: what 64 bits do not hold could not be written again.
+    s: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
+    t: str | None = None
+    d: msgspec.Raw = _NULL
+
+
+class _HelloData(msgspec.Struct, gc=False):
+    heartbeat_interval: float
+
+
+class _ReadyData(msgspec.Struct):
+    # Only the session id is demanded; the others may be missing or of any type (R19, R20).
+    session_id: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_SESSION_ID)]
+    resume_gateway_url: object = None
+    user: object = None
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_hello = msgspec.json.Decoder(_HelloData).decode
+_decode_ready = msgspec.json.Decoder(_ReadyData).decode
+
+
+def decode(message: str | bytes, *, gen: int, wall_clock: Callable[[], float]) -> Decoded:
+    """Turn one message of the gateway into an event of the core.
+
+    Args:
+        message: one whole message, after inflation.
+        gen: the generation of the connection it came on.
+        wall_clock: Unix time in seconds, read only for READY's `created`.
+
+    Returns:
+        The event, and the dispatch for the consumer when it is one that was understood.
+
+    Raises:
+        Nothing, for any bytes.
+
+    Source: P15, P19, P31, P42, P45-P47, P78; protocol section 1.2.
+    """
+    try:
+        if isinstance(message, bytes):
+            message.decode()  # the decoder below skips over `d` without a look at its encoding
+        envelope = _decode_envelope(message)
+    except msgspec.ValidationError:
+        return _bad_envelope(gen, "the message is not an object with op, s and t of their types")
+    except ValueError:
+        return events.ProtocolViolation(gen, ViolationKind.NOT_JSON, "the message is not JSON in UTF-8"), None
+    except RecursionError:
+        return _bad_envelope(gen, "the message is nested too deeply")
+    op = envelope.op
+    if op != 0:
+        return _decode_other(op, envelope.d, gen), None
+    seq, type_ = envelope.s, envelope.t
+    if seq is None or type_ is None:
+        return _bad_envelope(gen, "a dispatch has no sequence or no type")
+    dispatch = Dispatch(type_, seq, envelope.d)
+    if type_ == "READY":
+        return _decode_ready_dispatch(dispatch, envelope.d, gen, wall_clock)
+    if type_ == "RESUMED":
+        return events.Resumed(gen, seq), dispatch
+    return events.Dispatched(gen, seq, type_), dispatch
+
+
+def _decode_other(op: int, data: msgspec.Raw, gen: int) -> events.Event:
+    match op:
+        case Opcode.HEARTBEAT_ACK:
+            return events.HeartbeatAcked(gen)
+        case Opcode.HEARTBEAT:
+            return events.HeartbeatRequested(gen)
+        case Opcode.HELLO:
+            return _decode_hello_message(data, gen)
+        case Opcode.RECONNECT:
+            return events.ReconnectRequested(gen)
+        case Opcode.INVALID_SESSION:
+            # Anything but a true `true` is no promise that the session lives.
+            return events.SessionInvalidated(gen, resumable=bytes(data) == b"true")
+        case _:
+            return events.UnknownMessage(gen, op)
+
+
+def _decode_hello_message(data: msgspec.Raw, gen: int) -> events.Event:
+    try:
+        interval = _decode_hello(data).heartbeat_interval / 1000
+    except (ValueError, RecursionError):
+        interval = 0.0
+    if interval <= 0:
+        return _bad_payload(gen, "HELLO has no heartbeat_interval above zero")
+    return events.Hello(gen, min(max(interval, MIN_HEARTBEAT_INTERVAL), MAX_HEARTBEAT_INTERVAL))
+
+
+def _decode_ready_dispatch(dispatch: Dispatch, data: msgspec.Raw, gen: int, wall_clock: Callable[[], float]) -> Decoded:
+    try:
+        ready = _decode_ready(data)
+    except (ValueError, RecursionError):
+        return _bad_payload(gen, "READY has no session_id that can be used"), None
+    dispatch.session_id = ready.session_id
+    event = events.Ready(
+        gen,
+        dispatch.seq,
+        ready.session_id,
+        usable_resume_url(ready.resume_gateway_url),
+        _user_id(ready.user),
+        wall_clock(),
+    )
+    return event, dispatch
+
+
+def _user_id(user: object) -> str:
+    match user:
+        case {"id": str(identity)} if identity.isascii() and identity.isdigit():
+            return identity
+        case _:
+            return ""
+
+
+def _bad_payload(gen: int, detail: str) -> events.ProtocolViolation:
+    return events.ProtocolViolation(gen, ViolationKind.BAD_PAYLOAD, detail)
+
+
+def _bad_envelope(gen: int, detail: str) -> Decoded:
+    return events.ProtocolViolation(gen, ViolationKind.BAD_ENVELOPE, detail), None
+
+
+# -- writing -----------------------------------------------------------------------------------------------------------
+
+
+def encode_payload(op: Opcode, data: object) -> bytes:
+    """One payload, ready to be sent as a text message.
+
+    Raises:
+        PayloadTooLarge: if it has more than 4096 bytes.
+        ConfigurationError: if JSON in UTF-8 cannot hold `data`: half a surrogate pair, a type that JSON does not know.
+    """
+    try:
+        payload = msgspec.json.encode({"op": int(op), "d": data})
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        # The error's own text may quote the payload, and IDENTIFY holds the token.
+        kind = type(error).__name__
+        raise ConfigurationError(f"a payload of {op.name} cannot be written as JSON in UTF-8 ({kind})") from None
+    return check_size(payload)
+
+
+def check_size(payload: bytes) -> bytes:
+    """`payload`, if the gateway accepts one of its size.
+
+    Raises:
+        PayloadTooLarge: if it has more than 4096 bytes.
+
+    Source: P54.
+    """
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise PayloadTooLarge(len(payload))
+    return payload
+
+
+def encode_heartbeat(seq: int | None) -> bytes:
+    """HEARTBEAT (opcode 1) with the last sequence received, ``None`` before the first. Source: P15."""
+    return b'{"op":1,"d":null}' if seq is None else b'{"op":1,"d":%d}' % seq
+
+
+def encode_identify(
+    *,
+    token: Token,
+    intents: int,
+    shard: tuple[int, int] | None = None,
+    presence: UpdatePresence | None = None,
+    large_threshold: int | None = None,
+    compress: bool = False,
+    properties: Mapping[str, str] = DEFAULT_PROPERTIES,
+    capabilities: int = 0,
+) -> bytes:
+    """IDENTIFY (opcode 2), the one payload that begins a session.
+
+    Args:
+        token: revealed here, in its bare form (P33).
+        intents: an :class:`~gatewright.spec.intents.Intents` or its number; 0 is a value and is sent (P24).
+        shard: ``(id, count)``, counted from 0; left out when ``None`` (P88).
+        presence: the presence to appear with.
+        large_threshold: 50 to 250; above it a guild's offline members are left out of GUILD_CREATE (P26).
+        compress: ask for payload compression: single messages may come as zlib (P73, P74).
+        properties: ``os``, ``browser`` and ``device`` (P25).
+        capabilities: the bit field beside the intents; left out when 0.
+
+    Raises:
+        ConfigurationError: if `intents`, `shard` or `large_threshold` is out of range.
+        PayloadTooLarge: if a presence or properties make it larger than 4096 bytes.
+
+    Source: protocol section 1.3, P22-P26, P33.
+    """
+    if intents < 0:
+        raise ConfigurationError(f"intents must be 0 or above, not {intents}")
+    data: dict[str, object] = {"token": token.reveal(), "properties": dict(properties), "intents": int(intents)}
+    if shard is not None:
+        shard_id, count = shard
+        if not 0 <= shard_id < count:
+            raise ConfigurationError(f"shard {shard_id} of {count} does not exist; ids run from 0 to the count minus 1")
+        data["shard"] = [shard_id, count]
+    if large_threshold is not None:
+        if not 50 <= large_threshold <= 250:
+            raise ConfigurationError(f"large_threshold must be between 50 and 250, not {large_threshold}")
+        data["large_threshold"] = large_threshold
+    if compress:
+        data["compress"] = True
+    if presence is not None:
+        data["presence"] = presence.payload()
+    if capabilities:
+        data["capabilities"] = capabilities
+    return encode_payload(Opcode.IDENTIFY, data)
+
+
+def encode_resume(*, token: Token, session_id: str, seq: int) -> bytes:
+    """RESUME (opcode 6) of `session_id`, from the last sequence received.
+
+    Raises:
+        PayloadTooLarge: never for a session id that :func:`decode` let through.
+
+    Source: protocol section 1.3, P37.
+    """
+    return encode_payload(Opcode.RESUME, {"token": token.reveal(), "session_id": session_id, "seq": seq})

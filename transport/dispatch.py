@@ -1,0 +1,65 @@
+"""What a consumer of a shard receives: one dispatch, its data decoded on first use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from gatewright.spec.errors import GatewrightError
+
+_decode = msgspec.json.Decoder().decode
+
+
+class UndecodableData(GatewrightError, ValueError):
+    """The data of a dispatch is not usable JSON. Its envelope was, so only this event is lost."""
+
+
+class Dispatch:
+    """One event of the gateway (opcode 0).
+
+    Attributes:
+        type: the event name, for example ``MESSAGE_CREATE``. Names that nobody documented come through as well (P78).
+        seq: its sequence number. It orders the dispatches of one session.
+        session_id: the session it belongs to. ``(session_id, seq)`` names a dispatch for good: a consumer that stores
+            the pair handles each at most once, whatever is replayed (P43). The driver fills it in before delivery.
+        replayed: whether it came in answer to a RESUME. The driver fills it in before delivery.
+    """
+
+    __slots__ = ("_data", "_raw", "replayed", "seq", "session_id", "type")
+
+    def __init__(
+        self, type_: str, seq: int, raw: msgspec.Raw | bytes, session_id: str = "", replayed: bool = False
+    ) -> None:
+        self.type = type_
+        self.seq = seq
+        self.session_id = session_id
+        self.replayed = replayed
+        self._raw = raw
+
+    @property
+    def raw(self) -> bytes:
+        """The data as it came: JSON text in UTF-8, copied out of the message on every access."""
+        return bytes(self._raw)
+
+    # Any: the documentation promises no schema; `raw` is for those who decode into types of their own.
+    @property
+    def data(self) -> Any:
+        """The data, decoded into dicts, lists and scalars on first use and kept. Snowflakes are strings (P79).
+
+        Raises:
+            UndecodableData: if it cannot be decoded: a lone surrogate, a number out of range, nesting without end.
+        """
+        try:
+            return self._data
+        except AttributeError:
+            pass
+        try:
+            self._data: Any = _decode(self._raw)
+        except (ValueError, RecursionError):
+            # The decoder's message may quote what it stumbled over.
+            raise UndecodableData(f"the data of {self.type} (sequence {self.seq}) is not usable JSON") from None
+        return self._data
+
+    def __repr__(self) -> str:
+        return f"<Dispatch {self.type} seq={self.seq}{' replayed' if self.replayed else ''}>"

@@ -1,0 +1,337 @@
+"""The driver: performs the core's effects with trio, and feeds what comes of them.
+
+All of it runs in one nursery, a shard's, with one more for each connection inside it. Feeding is synchronous: between
+an event, its transition and the start of its effects there is no checkpoint. Effects run in order; a socket is opened
+only after the one before it is gone (I01).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from gatewright.fsm.core import ShardCore
+from gatewright.spec import effects as fx
+from gatewright.spec.events import (
+    DeadlinePassed,
+    Event,
+    MetadataFailed,
+    MetadataFetched,
+    ReadingPaused,
+    ReadingResumed,
+    Registered,
+    RegistrationFailed,
+    RegistrationUndone,
+    SlotGranted,
+    SlotQueued,
+    SlotUnavailable,
+)
+from gatewright.spec.protocol import END_SESSION_CODE, KEEP_SESSION_CODE, Opcode
+from gatewright.transport import codec
+from gatewright.transport.connection import Connection
+from gatewright.transport.dispatch import Dispatch
+from gatewright.transport.limiter import SendLimiter, reserve
+from gatewright.transport.mailbox import Mailbox
+from gatewright.transport.registrar import Registrar
+from gatewright.transport.seams import (
+    Clock,
+    GateUnavailable,
+    IdentifyGate,
+    MetadataSource,
+    MetadataUnavailable,
+    Slot,
+    StreamOpener,
+)
+from gatewright.transport.token import Token
+from gatewright.transport.urls import parse_gateway_url
+
+_QUIET_PASSES: Final = 3
+"""Passes of trio's loop without anything read, after which everything that had arrived was fed: one for the socket to
+become readable, one for trio-websocket's reader, one for ours."""
+
+_ROUNDING: Final = 1e-6
+"""Seconds by which a timer may be early, because a clock's difference was rounded."""
+
+_MOST_PASSES: Final = 64
+"""Bound on the passes that a due timer waits for a reader that never rests: a flood may not hold a verdict for ever."""
+
+
+class Driver:
+    """Runs one shard's core on trio.
+
+    Args:
+        core: the shard's state.
+        token: revealed only into IDENTIFY and RESUME.
+        mailbox: where dispatches go.
+        registrar, metadata, opener, gate, clock, wall_clock: the seams of :mod:`gatewright.transport.seams`.
+        identify: makes the payload of IDENTIFY.
+        on_step: called after each step, once its effects were begun.
+    """
+
+    def __init__(
+        self,
+        core: ShardCore,
+        *,
+        token: Token,
+        mailbox: Mailbox,
+        registrar: Registrar,
+        metadata: MetadataSource,
+        opener: StreamOpener,
+        gate: IdentifyGate,
+        clock: Clock,
+        identify: Callable[[], bytes],
+        on_step: Callable[[Event], None],
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.core = core
+        self.mailbox = mailbox
+        self.connection: Connection | None = None
+        self.registration_error: Exception | None = None
+        self.cleanup_errors: list[Exception] = []
+        self._token = token
+        self._registrar = registrar
+        self._metadata = metadata
+        self._opener = opener
+        self._gate = gate
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._identify = identify
+        self._on_step = on_step
+        self._log = logging.getLogger(f"gatewright.shard.{core.settings.shard_id}")
+        self._nursery: trio.Nursery | None = None
+        self._timer = trio.CancelScope()
+        self._registering = trio.CancelScope()
+        self._fetching = trio.CancelScope()
+        self._acquiring = trio.CancelScope()
+        self._slot: tuple[int, Slot] | None = None
+        self._resuming = False
+        self._dispatch: Dispatch | None = None
+
+    # -- feeding ---------------------------------------------------------------------------------------------------
+
+    def feed(self, event: Event) -> None:
+        """Takes an event into the machine and performs its effects, in order.
+
+        Raises:
+            IllegalTransition: as the core does; nothing changed.
+        """
+        self._perform(self.core.feed(event, self._clock()))
+        self._on_step(event)
+        self._rearm()
+
+    async def receive(self, gen: int, message: str | bytes) -> None:
+        """Takes a message of the peer on generation `gen`; waits while the consumer's mailbox is full."""
+        event, self._dispatch = codec.decode(message, gen=gen, wall_clock=self._wall_clock)
+        self.feed(event)
+        self._dispatch = None
+        if self.mailbox.full and self.core.gen == gen:
+            self.feed(ReadingPaused(gen))
+            await self.mailbox.wait_for_room()
+            self.feed(ReadingResumed(gen))
+
+    async def run_timers(self) -> None:
+        """Feeds due timers, each after everything that was received before it (I23)."""
+        while True:
+            self._timer = trio.CancelScope()
+            self._rearm()
+            with self._timer:
+                await trio.sleep_forever()
+            await self._read_what_has_come()
+            due, now = self.core.next_deadline(), self._clock()
+            if due is not None and due <= now + _ROUNDING:
+                self._perform(self.core.tick(max(due, now)))
+                self._on_step(DeadlinePassed())
+
+    def start(self, nursery: trio.Nursery) -> None:
+        """Begins to run in `nursery`."""
+        self._nursery = nursery
+        nursery.start_soon(self.run_timers)
+
+    def _rearm(self) -> None:
+        deadline = self.core.next_deadline()
+        # The clock is a seam and need not be trio's; only differences carry over.
+        if deadline is None:
+            at = math.inf
+        elif self._clock is trio.current_time:
+            at = deadline
+        else:
+            at = trio.current_time() + (deadline - self._clock())
+        if self._timer.deadline != at:
+            self._timer.deadline = at
+
+    async def _read_what_has_come(self) -> None:
+        connection = self.connection
+        quiet = 0
+        for _ in range(_MOST_PASSES):
+            # Not cancellable by our own timer scope, which has ended; the nursery's cancellation still comes through.
+            await trio.lowlevel.checkpoint()
+            resting = connection is None or connection.idle or self.core.reading_paused
+            quiet = quiet + 1 if resting else 0
+            if quiet >= _QUIET_PASSES:
+                return
+
+    # -- performing ------------------------------------------------------------------------------------------------
+
+    def _perform(self, effects: tuple[fx.Effect, ...]) -> None:
+        for effect in effects:
+            self._begin(effect)
+
+    def _begin(self, effect: fx.Effect) -> None:
+        match effect:
+            case fx.Deliver():
+                self._deliver()
+            case fx.SendHeartbeat(gen, seq):
+                self._urge(gen, Opcode.HEARTBEAT, codec.encode_heartbeat(seq))
+            case fx.ApplyRegistrations():
+                self._registering = trio.CancelScope()
+                self._spawn(self._apply_registrations, self._registering)
+            case fx.UndoRegistrations():
+                self._registering.cancel()
+                self._spawn(self._undo_registrations)
+            case fx.FetchMetadata(request, delay):
+                self._fetching = trio.CancelScope()
+                self._spawn(self._fetch_metadata, request, delay, self._fetching)
+            case fx.CancelMetadata():
+                self._fetching.cancel()
+            case fx.OpenSocket(gen, url, resume):
+                self._resuming = resume
+                self._open(gen, url)
+            case fx.CloseKeepingSession(gen):
+                self._connection_of(gen).close(KEEP_SESSION_CODE)
+            case fx.CloseEndingSession(gen):
+                self._connection_of(gen).close(END_SESSION_CODE)
+            case fx.AbortSocket(gen):
+                self._connection_of(gen).abort()
+            case fx.RequestSlot(gen):
+                self._acquiring = trio.CancelScope()
+                self._spawn(self._acquire_slot, gen, self._acquiring)
+            case fx.WithdrawSlot():
+                self._acquiring.cancel()
+            case fx.ReturnSlot(gen):
+                self._return_slot(gen)
+            case fx.SendIdentify(gen):
+                self._urge(gen, Opcode.IDENTIFY, self._identify())
+                self._settle_slot(gen)
+            case fx.SendResume(gen, session_id, seq):
+                payload = codec.encode_resume(token=self._token, session_id=session_id, seq=seq)
+                self._urge(gen, Opcode.RESUME, payload)
+            case _:
+                raise NotImplementedError(f"no driver for {type(effect).__name__}")
+
+    def _spawn(self, function: Callable[..., object], *args: object) -> None:
+        if self._nursery is None:
+            raise RuntimeError("the driver was not started")
+        self._nursery.start_soon(function, *args)  # type: ignore[arg-type]
+
+    def _connection_of(self, gen: int) -> Connection:
+        connection = self.connection
+        if connection is None or connection.gen != gen:
+            raise RuntimeError(f"there is no connection of generation {gen}")
+        return connection
+
+    def _urge(self, gen: int, op: Opcode, payload: bytes) -> None:
+        connection = self._connection_of(gen)
+        if op is not Opcode.HEARTBEAT and self.core.interval is not None:
+            connection.limiter.keep(reserve(self.core.interval))
+        connection.outbox.urge(op, payload)
+
+    def _deliver(self) -> None:
+        dispatch = self._dispatch
+        if dispatch is None:
+            raise RuntimeError("nothing was received that could be delivered")
+        dispatch.session_id = self.core.session_id
+        dispatch.replayed = self._resuming
+        if dispatch.type == "RESUMED":
+            self._resuming = False
+        self.mailbox.put(dispatch)
+
+    # -- registrations ---------------------------------------------------------------------------------------------
+
+    async def _apply_registrations(self, scope: trio.CancelScope) -> None:
+        with scope:
+            try:
+                await self._registrar.apply(self.core.client, holder=self)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it ends the registration and surfaces
+                self.registration_error = error
+                self.feed(RegistrationFailed(type(error).__name__))
+            else:
+                self.feed(Registered())
+
+    async def _undo_registrations(self) -> None:
+        with trio.move_on_after(self.core.settings.undo_timeout, shield=True):
+            try:
+                await self._registrar.undo(self.core.client, holder=self)
+            except Exception as error:  # noqa: BLE001 - collected, raised when the shard is left
+                self.cleanup_errors.append(error)
+        self.feed(RegistrationUndone())
+
+    # -- metadata --------------------------------------------------------------------------------------------------
+
+    async def _fetch_metadata(self, request: int, delay: float, scope: trio.CancelScope) -> None:
+        with scope:
+            await trio.sleep(delay)
+            try:
+                found = await self._metadata.fetch()
+            except MetadataUnavailable as failure:
+                self.feed(MetadataFailed(request, failure.error, failure.reason, failure.retry_after))
+                return
+            self._gate.learn(found)
+            self.feed(
+                MetadataFetched(
+                    request,
+                    found.url,
+                    found.shards,
+                    found.total,
+                    found.remaining,
+                    found.reset_after,
+                    found.max_concurrency,
+                )
+            )
+
+    # -- the socket ------------------------------------------------------------------------------------------------
+
+    def _open(self, gen: int, url: str) -> None:
+        before, self.connection = self.connection, Connection(
+            gen=gen,
+            url=parse_gateway_url(url).with_query(),
+            opener=self._opener,
+            host=self,
+            limiter=SendLimiter(self._clock),
+            write_timeout=self.core.settings.write_timeout,
+        )
+        self._spawn(self._connect, before, self.connection)
+
+    async def _connect(self, before: Connection | None, connection: Connection) -> None:
+        if before is not None:
+            await before.gone.wait()
+        await connection.run()
+
+    # -- identify slots --------------------------------------------------------------------------------------------
+
+    async def _acquire_slot(self, gen: int, scope: trio.CancelScope) -> None:
+        with scope:
+            try:
+                slot = await self._gate.acquire(
+                    shard_id=self.core.settings.shard_id, on_queued=lambda eta: self.feed(SlotQueued(gen, eta))
+                )
+            except GateUnavailable as refusal:
+                self.feed(SlotUnavailable(gen, refusal.refusal, refusal.retry_after))
+                return
+            # No checkpoint from here to the queue of the writer: the slot is used in the step in which it was taken.
+            self._slot = (gen, slot)
+            self.feed(SlotGranted(gen))
+
+    def _settle_slot(self, gen: int) -> None:
+        if self._slot is not None and self._slot[0] == gen:
+            self._gate.sent(self._slot[1])
+            self._slot = None
+
+    def _return_slot(self, gen: int) -> None:
+        if self._slot is not None and self._slot[0] == gen:
+            self._gate.give_back(self._slot[1])
+            self._slot = None

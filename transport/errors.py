@@ -1,0 +1,99 @@
+"""Why a shard is not there for you: one class a reason, with its remedy in the message."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gatewright.spec.context import Failure
+from gatewright.spec.errors import GatewrightError
+from gatewright.spec.protocol import CloseCode
+
+
+class ShardFailed(GatewrightError):
+    """The shard ended in `failed`. Connecting again with the same settings would fail again.
+
+    Attributes:
+        failure: what the machine says: its kind, the close code if there was one, the reason.
+    """
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.reason)
+        self.failure = failure
+
+
+class FatalClose(ShardFailed):
+    """The gateway closed with a code that is never answered by a reconnect (P51, I08)."""
+
+
+class AuthenticationFailed(FatalClose):
+    """4004: the token was refused."""
+
+
+class InvalidShard(FatalClose):
+    """4010: the shard pair was refused."""
+
+
+class ShardingRequired(FatalClose):
+    """4011: the bot is in too many guilds for this shard count."""
+
+
+class InvalidApiVersion(FatalClose):
+    """4012: the gateway version was refused."""
+
+
+class InvalidIntents(FatalClose):
+    """4013: the intents value is not one that Discord documents."""
+
+
+class DisallowedIntents(FatalClose):
+    """4014: a privileged intent is not enabled for the application (P84)."""
+
+
+class MetadataRefused(ShardFailed):
+    """``GET /gateway/bot`` answered 401 or 403."""
+
+
+class RegistrationError(ShardFailed):
+    """A registration failed or did not end in time; its own exception, if any, is the ``__cause__``."""
+
+
+class AttemptsExhausted(ShardFailed):
+    """The attempt cap that was asked for is reached."""
+
+
+_BY_CODE: Final[dict[int | None, type[FatalClose]]] = {
+    CloseCode.AUTHENTICATION_FAILED: AuthenticationFailed,
+    CloseCode.INVALID_SHARD: InvalidShard,
+    CloseCode.SHARDING_REQUIRED: ShardingRequired,
+    CloseCode.INVALID_API_VERSION: InvalidApiVersion,
+    CloseCode.INVALID_INTENTS: InvalidIntents,
+    CloseCode.DISALLOWED_INTENTS: DisallowedIntents,
+}
+_BY_KIND: Final[dict[str, type[ShardFailed]]] = {
+    "metadata": MetadataRefused,
+    "registration": RegistrationError,
+    "attempts": AttemptsExhausted,
+}
+
+
+def shard_failed(failure: Failure) -> ShardFailed:
+    """The exception for a failure, of the most particular class."""
+    if failure.kind == "close_code":
+        return _BY_CODE.get(failure.code, FatalClose)(failure)
+    return _BY_KIND.get(failure.kind, ShardFailed)(failure)
+
+
+class ShardStopped(GatewrightError):
+    """The shard was stopped while somebody waited for something that can no longer happen."""
+
+
+class SendRefused(GatewrightError):
+    """A command was not sent, and will not be: nothing of it has left this process (I15, I16)."""
+
+
+class NotReady(SendRefused):
+    """There is no live session to send on. Wait for ``ready`` and try again."""
+
+
+class ConnectionLost(SendRefused):
+    """The connection was left before the command's turn came."""

@@ -1,0 +1,114 @@
+"""What one connection still has to send: heartbeats and handshakes first, then what users asked for, in order.
+
+A caller can take back only what is still queued. What the writer has begun is finished, or the connection is aborted:
+a frame that was cut off would swallow the next one (I16).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+
+import trio
+
+from gatewright.spec.protocol import Opcode
+from gatewright.transport.errors import ConnectionLost
+
+
+class Fate(enum.Enum):
+    """What became of a payload."""
+
+    QUEUED = enum.auto()
+    BEGUN = enum.auto()
+    SENT = enum.auto()
+    LOST = enum.auto()
+
+
+class Outgoing:
+    """One payload on its way."""
+
+    __slots__ = ("_settled", "fate", "op", "payload")
+
+    def __init__(self, op: Opcode, payload: bytes) -> None:
+        self.op = op
+        self.payload = payload
+        self.fate = Fate.QUEUED
+        self._settled = trio.Event()
+
+    def settle(self, fate: Fate) -> None:
+        """It was sent, or never will be."""
+        self.fate = fate
+        self._settled.set()
+
+    async def wait(self) -> None:
+        """Waits until it is settled."""
+        await self._settled.wait()
+
+
+class Outbox:
+    """The queue of one connection's writer."""
+
+    __slots__ = ("_closed", "_lot", "_urgent", "_usual", "close_code")
+
+    def __init__(self) -> None:
+        self._urgent: deque[Outgoing] = deque()
+        self._usual: deque[Outgoing] = deque()
+        self._lot = trio.lowlevel.ParkingLot()
+        self._closed = False
+        self.close_code: int | None = None
+        """The code of the close frame that is to be sent next, once one is asked for."""
+
+    def urge(self, op: Opcode, payload: bytes) -> None:
+        """Queues what the machine sends; it goes before everything that users asked for."""
+        if not self._closed:
+            self._urgent.append(Outgoing(op, payload))
+            self._lot.unpark()
+
+    def close(self, code: int) -> None:
+        """Asks for a close frame; nothing else is sent after it, and what was queued is lost."""
+        if self.close_code is None:
+            self.close_code = code
+            self.discard()
+
+    def discard(self) -> None:
+        """Everything that is queued is lost; nothing can be queued any more."""
+        self._closed = True
+        for queue in (self._urgent, self._usual):
+            while queue:
+                queue.popleft().settle(Fate.LOST)
+        self._lot.unpark_all()
+
+    async def send(self, op: Opcode, payload: bytes) -> None:
+        """Queues what a user asked for, and waits until it was sent.
+
+        Cancelling takes it back while it is queued; once begun it is waited for, which the write time-out bounds.
+
+        Raises:
+            ConnectionLost: the connection is being left; nothing of it was sent.
+        """
+        outgoing = Outgoing(op, payload)
+        if self._closed:
+            raise ConnectionLost("the connection is being left; wait for ready and send again")
+        self._usual.append(outgoing)
+        self._lot.unpark()
+        try:
+            await outgoing.wait()
+        except trio.Cancelled:
+            if outgoing.fate is Fate.QUEUED:
+                self._usual.remove(outgoing)
+            elif outgoing.fate is Fate.BEGUN:
+                with trio.CancelScope(shield=True):
+                    await outgoing.wait()
+            raise
+        if outgoing.fate is Fate.LOST:
+            raise ConnectionLost("the connection was left before the command's turn came; send again when ready")
+
+    async def next(self) -> Outgoing | None:
+        """What the writer sends next; ``None`` when only the close frame is left, or nothing."""
+        while not self._urgent and not self._usual:
+            if self._closed:
+                return None
+            await self._lot.park()
+        outgoing = (self._urgent or self._usual).popleft()
+        outgoing.fate = Fate.BEGUN
+        return outgoing

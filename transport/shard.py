@@ -1,0 +1,474 @@
+"""A shard: what a bot writes its code against."""
+
+from __future__ import annotations
+
+import logging
+import random as random_module
+import weakref
+from collections import deque
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Final, Self
+
+import attrs
+import trio
+
+from gatewright.fsm.core import ShardCore, Snapshot
+from gatewright.fsm.explain import Explanation
+from gatewright.fsm.journal import Journal, Record
+from gatewright.spec.errors import ConfigurationError
+from gatewright.spec.events import Connect, Dispatched, Event, ForceIdentify, Reconnect, Register, Stop, Suspend
+from gatewright.spec.intents import Intents
+from gatewright.spec.rows import RowKind
+from gatewright.spec.session import Session
+from gatewright.spec.settings import Settings
+from gatewright.spec.states import STATES, State
+from gatewright.transport import codec
+from gatewright.transport.commands import UpdatePresence, UserCommand, encode_command
+from gatewright.transport.dispatch import Dispatch
+from gatewright.transport.driver import Driver
+from gatewright.transport.errors import NotReady, ShardFailed, ShardStopped, shard_failed
+from gatewright.transport.gate import InMemoryIdentifyGate
+from gatewright.transport.mailbox import Mailbox
+from gatewright.transport.metadata import HttpMetadataSource
+from gatewright.transport.registrar import Registrar
+from gatewright.transport.seams import (
+    Clock,
+    IdentifyGate,
+    MetadataSource,
+    Observer,
+    RandomSource,
+    Registration,
+    StreamOpener,
+)
+from gatewright.transport.streams import TcpStreamOpener
+from gatewright.transport.token import Token
+
+DEFAULT_QUEUE: Final = 1000
+_TRANSITIONS_KEPT: Final = 1000
+
+
+class Shard:
+    """One gateway connection, kept alive for as long as the block lasts.
+
+    Use it as an async context manager: entering registers and returns at once, ``wait_for("ready")`` waits, and
+    ``async for`` gives the dispatches. Leaving the block stops the shard, with a bound; an exception or a cancellation
+    in the block does the same.
+
+    Args:
+        token: the bot token; surrounding spaces and a ``Bot `` prefix are removed.
+        intents: which dispatches the session receives.
+        client: handed to the registrations; anything.
+        registrations: side effects of registering, applied once before the first connection. Shards of one client
+            share one :class:`~gatewright.transport.registrar.Registrar`.
+        session: a session to resume instead of beginning one.
+        presence: the presence to begin with.
+        settings: deadlines and bounds; shard id and count are taken from it. `intents` in it is overwritten.
+        shard_id, shard_count: the shard pair, when `settings` is not given.
+        queue: how many dispatches may wait for the consumer before reading pauses.
+        metadata, opener, gate, clock, random, observers: the seams (:mod:`gatewright.transport.seams`).
+        large_threshold: see :func:`gatewright.transport.codec.encode_identify`.
+
+    Raises:
+        ConfigurationError: for a value that cannot work, before any I/O.
+    """
+
+    def __init__(
+        self,
+        token: str | Token,
+        *,
+        intents: Intents | int,
+        client: object = None,
+        registrations: Iterable[Registration] | Registrar = (),
+        session: Session | None = None,
+        presence: UpdatePresence | None = None,
+        settings: Settings | None = None,
+        shard_id: int = 0,
+        shard_count: int = 1,
+        queue: int = DEFAULT_QUEUE,
+        large_threshold: int | None = None,
+        metadata: MetadataSource | None = None,
+        opener: StreamOpener | None = None,
+        gate: IdentifyGate | None = None,
+        clock: Clock = trio.current_time,
+        random: RandomSource = random_module.random,
+        observers: Iterable[Observer] = (),
+    ) -> None:
+        self._token = token if isinstance(token, Token) else Token(token)
+        self._client = client
+        chosen = Settings(shard_id=shard_id, shard_count=shard_count) if settings is None else settings
+        self._settings = attrs.evolve(chosen, intents=int(intents))
+        if isinstance(queue, bool) or queue < 1:
+            raise ConfigurationError(f"queue must be at least 1 dispatch, not {queue!r}")
+        if session is not None:
+            _check_session(session, self._settings)
+        self._presence = presence
+        self._large_threshold = large_threshold
+        self._identify_payload()  # refuses what cannot be sent, now rather than at the first HELLO
+        self._session = session
+        self._registrar = registrations if isinstance(registrations, Registrar) else Registrar(registrations)
+        self._metadata = HttpMetadataSource(self._token) if metadata is None else metadata
+        self._opener: StreamOpener = TcpStreamOpener() if opener is None else opener
+        self._gate: IdentifyGate | None = gate
+        self._clock = clock
+        self._random = random
+        self._observers = tuple(observers)
+        self._mailbox = Mailbox(queue)
+        self._log = logging.getLogger(f"gatewright.shard.{self._settings.shard_id}")
+        self._driver: Driver | None = None
+        self._core = ShardCore(self._settings, session=session, random=random)
+        self._nursery: trio.Nursery | None = None
+        self._nursery_manager = trio.open_nursery()
+        # Weak: a watcher that is forgotten is gone, without having to say so.
+        self._watchers: weakref.WeakSet[Transitions] = weakref.WeakSet()
+        self._written = 0
+        self._failure_seen = False
+
+    # -- the block -------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        """Registers, and returns at once."""
+        if self._driver is not None:
+            raise ConfigurationError("a Shard is used once; make a new one, with session=old.session to resume")
+        self._core = ShardCore(self._settings, session=self._session, random=self._random, now=self._clock())
+        self._driver = Driver(
+            self._core,
+            token=self._token,
+            mailbox=self._mailbox,
+            registrar=self._registrar,
+            metadata=self._metadata,
+            opener=self._opener,
+            gate=InMemoryIdentifyGate(clock=self._clock) if self._gate is None else self._gate,
+            clock=self._clock,
+            identify=self._identify_payload,
+            on_step=self._after_step,
+        )
+        self._nursery = await self._nursery_manager.__aenter__()
+        self._driver.start(self._nursery)
+        self._driver.feed(Register(self._client))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        """Stops the shard, shielded and bounded, and raises a failure that nobody has seen yet."""
+        assert self._nursery is not None
+        crashed = self._nursery.cancel_scope.cancel_called
+        if not crashed:
+            # The table bounds this; the scope bounds what the table cannot see, a crash of our own tasks.
+            with trio.move_on_after(self._longest_wind_down(), shield=True):
+                await self._wind_down()
+        self._mailbox.close()
+        self._nursery.cancel_scope.cancel()
+        if crashed or isinstance(error, trio.Cancelled):
+            # A task of ours failed, or somebody cancels from outside: the nursery knows what to make of it.
+            return await self._nursery_manager.__aexit__(kind, error, trace)
+        # The user's own exception passes unchanged, not wrapped in the group that a nursery would make of it.
+        await self._nursery_manager.__aexit__(None, None, None)
+        if error is None:
+            self._raise_what_nobody_saw()
+        return None
+
+    async def _wind_down(self) -> None:
+        driver = self._running()
+        if self.state is not State.SUSPENDED:
+            driver.feed(Stop())
+            await self._settled(State.STOPPED, State.FAILED)
+        if driver.connection is not None:
+            await driver.connection.gone.wait()
+
+    def _longest_wind_down(self) -> float:
+        settings = self._settings
+        return settings.final_close_timeout + settings.undo_timeout + settings.close_timeout
+
+    def _raise_what_nobody_saw(self) -> None:
+        errors: list[Exception] = list(self._running().cleanup_errors)
+        if self._core.failure is not None and self.state is State.FAILED and not self._failure_seen:
+            errors.insert(0, self._seen_failure())
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
+            raise ExceptionGroup("the shard ended with errors", errors)
+
+    # -- what is true ----------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """The state of the shard, one of :class:`gatewright.State`."""
+        return self._core.state
+
+    @property
+    def shard_id(self) -> int:
+        """The shard's number, from 0."""
+        return self._settings.shard_id
+
+    @property
+    def session(self) -> Session | None:
+        """The session as it should be stored: at the sequence up to which events were handled (I17).
+
+        ``None`` when there is none. An event counts as handled when the next one is asked for.
+        """
+        held = self._core.held_session
+        if held is None:
+            return None
+        committed = self._mailbox.committed(held.id)
+        return held if committed is None else attrs.evolve(held, seq=max(committed, held.seq))
+
+    @property
+    def journal(self) -> Journal:
+        """The last steps of the shard."""
+        return self._core.journal
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How often each row was taken that is not the normal case: ignored, unexpected, refused; by row id."""
+        return dict(self._core.counts)
+
+    @property
+    def latency(self) -> float | None:
+        """The last heartbeat's round trip in seconds; ``None`` before the first."""
+        return self._core.snapshot().latency
+
+    def snapshot(self) -> Snapshot:
+        """What can be said of the shard now."""
+        return self._core.snapshot(self._clock())
+
+    def explain(self, event: type[Event] | str, *, wanted: State | str | None = None) -> Explanation:
+        """Whether a command (or any event) is possible now, why not, what is, and the shortest way to where it is."""
+        return self._core.explain(event, wanted=None if wanted is None else State(wanted))
+
+    def __repr__(self) -> str:
+        """State and generation; never the token."""
+        return f"<Shard {self.shard_id}/{self._settings.shard_count} {self.state} generation {self._core.gen}>"
+
+    # -- waiting and watching --------------------------------------------------------------------------------------
+
+    async def wait_for(self, *states: State | str) -> State:
+        """Waits until the shard is in one of `states`, and returns it. A state that lasts no time at all counts.
+
+        Raises:
+            ShardFailed: the shard failed, and `failed` was not waited for.
+            ShardStopped: it stopped, and `stopped` was not waited for.
+            ValueError: for a name that no state has.
+        """
+        wanted = {State(state) for state in states}
+        if not wanted:
+            raise ValueError("name at least one state to wait for")
+        await trio.lowlevel.checkpoint()
+        if self.state in wanted:
+            return self.state
+        moves = self.transitions()
+        async for record in moves:
+            if record.to in wanted:
+                return record.to
+        if self.state is State.FAILED:
+            raise self._seen_failure()
+        raise ShardStopped(f"the shard stopped before it was {' or '.join(sorted(wanted))}")
+
+    def transitions(self) -> Transitions:
+        """The moves between states from now on, until the shard is over. A watcher that lags loses the oldest."""
+        return Transitions(self)
+
+    def __aiter__(self) -> Self:
+        """The dispatches, in order, until the shard is stopped and its queue is empty."""
+        return self
+
+    async def __anext__(self) -> Dispatch:
+        """The next dispatch; asking for it says that the one before was handled.
+
+        Raises:
+            StopAsyncIteration: the shard was stopped, and nothing is left.
+            ShardFailed: the shard failed, and nothing is left.
+        """
+        dispatch = await self._mailbox.take()
+        if dispatch is not None:
+            return dispatch
+        if self.state is State.FAILED:
+            raise self._seen_failure()
+        raise StopAsyncIteration
+
+    # -- commands --------------------------------------------------------------------------------------------------
+
+    def connect(self) -> None:
+        """Wakes a back-off, or comes back from `suspended`.
+
+        Raises:
+            IllegalTransition: anywhere else; the message says why, and what is possible.
+        """
+        self._running().feed(Connect())
+
+    def reconnect(self) -> None:
+        """Replaces the connection, keeping the session; wakes a back-off.
+
+        Raises:
+            IllegalTransition: where there is nothing to replace.
+        """
+        self._running().feed(Reconnect())
+
+    def force_identify(self) -> None:
+        """Drops the session; the next handshake is IDENTIFY.
+
+        Raises:
+            IllegalTransition: where there will be no handshake.
+        """
+        self._running().feed(ForceIdentify())
+
+    async def suspend(self) -> Session | None:
+        """Leaves with a code that keeps the session, stays away until :meth:`connect`, and returns the session.
+
+        Returns when the socket is gone.
+
+        Raises:
+            IllegalTransition: after `stop`, and before anything was begun.
+            ShardFailed: the shard failed meanwhile.
+        """
+        self._running().feed(Suspend())
+        end = await self._settled(State.SUSPENDED, State.STOPPED, State.FAILED)
+        await self._socket_gone()
+        if end is State.FAILED:
+            raise self._seen_failure()
+        return self.session
+
+    async def stop(self) -> None:
+        """Ends the shard and its session with a close code of 1000. Returns when the socket is gone, within 5 s."""
+        self._running().feed(Stop())
+        await self._settled(State.STOPPED, State.FAILED)
+        await self._socket_gone()
+
+    async def send(self, command: UserCommand) -> None:
+        """Sends a command, and returns when it was written to the socket.
+
+        Waits for its turn within 120 payloads a minute (presence: 5 in 20 s). Cancelling takes it back while it waits.
+
+        Raises:
+            NotReady: there is no live session; nothing was sent.
+            ConnectionLost: the connection was left before the command's turn; nothing was sent.
+            PayloadTooLarge: more than 4096 bytes; nothing was sent.
+        """
+        payload = encode_command(command)
+        while True:
+            connection = self._running().connection
+            if self.state is not State.READY or connection is None:
+                raise NotReady(
+                    f"a command cannot be sent in '{self.state}'; wait for ready: await shard.wait_for('ready')"
+                )
+            delay = connection.limiter.delay_for(command.op)
+            if delay <= 0:
+                await connection.outbox.send(command.op, payload)
+                return
+            await trio.sleep(delay)
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _identify_payload(self) -> bytes:
+        return codec.encode_identify(
+            token=self._token,
+            intents=self._settings.intents,
+            shard=(self._settings.shard_id, self._settings.shard_count),
+            presence=self._presence,
+            large_threshold=self._large_threshold,
+        )
+
+    def _running(self) -> Driver:
+        if self._driver is None:
+            raise ConfigurationError("the shard is not running; use it as: async with Shard(...) as shard")
+        return self._driver
+
+    def _seen_failure(self) -> ShardFailed:
+        assert self._core.failure is not None
+        self._failure_seen = True
+        error = shard_failed(self._core.failure)
+        error.__cause__ = self._running().registration_error
+        return error
+
+    async def _settled(self, *states: State) -> State:
+        moves = self.transitions()
+        while self.state not in states:
+            await anext(moves)
+        return self.state
+
+    async def _socket_gone(self) -> None:
+        connection = self._running().connection
+        if connection is not None:
+            await connection.gone.wait()
+
+    def _watch(self, watcher: Transitions) -> None:
+        self._watchers.add(watcher)
+
+    def _after_step(self, event: Event) -> None:
+        journal = self._core.journal
+        fresh, self._written = journal.written - self._written, journal.written
+        if type(event) is Dispatched and not self._observers:
+            return
+        for record in journal.last(fresh):
+            self._publish(record)
+
+    def _publish(self, record: Record) -> None:
+        for observer in self._observers:
+            try:
+                observer.observe(record)
+            except Exception:
+                self._log.exception("an observer failed; the shard goes on")
+        if not record.moved and record.kind is RowKind.TAKE:
+            return
+        loud = (record.moved and record.to in _LOUD) or record.kind is RowKind.UNEXPECTED
+        level = logging.WARNING if loud else logging.DEBUG
+        if self._log.isEnabledFor(level):
+            self._log.log(level, "%s", str(record).strip(), extra={"gatewright": record.as_dict()})
+        if record.moved:
+            for watcher in tuple(self._watchers):
+                watcher.put(record)
+            if STATES[record.to].absorbing:
+                self._mailbox.close()
+
+
+_LOUD: Final = frozenset({State.STALLED, State.FAILED})
+
+
+class Transitions:
+    """The moves of one shard, for one watcher: an async iterator that ends when the shard is over.
+
+    At most 1 000 moves wait for the watcher; past that the oldest are lost, and :attr:`lost` counts them.
+    """
+
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+        self._queue: deque[Record] = deque()
+        self._lot = trio.lowlevel.ParkingLot()
+        self.lost = 0
+        shard._watch(self)
+
+    def put(self, record: Record) -> None:
+        """Called by the shard with each move."""
+        if len(self._queue) >= _TRANSITIONS_KEPT:
+            self._queue.popleft()
+            self.lost += 1
+        self._queue.append(record)
+        self._lot.unpark_all()
+
+    def __aiter__(self) -> Self:
+        """An iterator is its own."""
+        return self
+
+    async def __anext__(self) -> Record:
+        """The next move."""
+        await trio.lowlevel.checkpoint()
+        while not self._queue:
+            if STATES[self._shard.state].absorbing:
+                raise StopAsyncIteration
+            await self._lot.park()
+        return self._queue.popleft()
+
+
+def _check_session(session: Session, settings: Settings) -> None:
+    """A session resumes only with the shard pair and the intents that it was begun with (P44, P92)."""
+    if (session.shard, session.shard_count) != (settings.shard_id, settings.shard_count):
+        raise ConfigurationError(
+            f"the session belongs to shard {session.shard} of {session.shard_count}, this is shard "
+            f"{settings.shard_id} of {settings.shard_count}; begin a new session instead"
+        )
+    if session.intents != settings.intents:
+        raise ConfigurationError(
+            f"the session was begun with intents {session.intents}, this shard asks for {settings.intents}; "
+            "intents change with a new session only"
+        )

@@ -259,5 +259,3 @@ class ShardCore:
             age=c.now - c.entered_at,
             path=self.journal.path(),
         )
-
-

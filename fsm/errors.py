@@ -8,8 +8,11 @@ from gatewright.spec.rows import Row
 from gatewright.spec.states import State
 
 
-class Refusal(Exception):  # noqa: N818 - internal; the core turns it into IllegalTransition
-    """Raised by a runtime when nothing may happen: by the row that refuses, or because there is none."""
+class Refusal(Exception):
+    """Raised by a runtime when nothing may happen: by the row that refuses, or because there is none.
+
+    Internal: the core turns it into :class:`IllegalTransition`.
+    """
 
     def __init__(self, row: Row | None) -> None:
         self.row = row
@@ -26,7 +29,16 @@ class IllegalTransition(GatewrightError):
     """
 
     def __init__(
-        self, *, state: State, event: Event, legal: tuple[str, ...], why: str, shard: int, gen: int, age: float, path: str
+        self,
+        *,
+        state: State,
+        event: Event,
+        legal: tuple[str, ...],
+        why: str,
+        shard: int,
+        gen: int,
+        age: float,
+        path: str,
     ) -> None:
         self.state = state
         self.event = event

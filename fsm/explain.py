@@ -60,9 +60,7 @@ def _rows_now(context: Context, event: type[Event]) -> tuple[Row, ...]:
 def legal_commands(context: Context) -> tuple[str, ...]:
     """Names of the commands that do something now."""
     return tuple(
-        command.name
-        for command in COMMANDS
-        if any(row.kind is RowKind.TAKE for row in _rows_now(context, command))
+        command.name for command in COMMANDS if any(row.kind is RowKind.TAKE for row in _rows_now(context, command))
     )
 
 
@@ -118,5 +116,3 @@ def shortest_path(
                 seen.add(row.target)
                 frontier.append((row.target, step))
     return None
-
-

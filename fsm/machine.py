@@ -36,7 +36,8 @@ class _RowTransition(Transition):
     """A transition that knows its row, with the row's expressions compiled one by one."""
 
     def __init__(self, source: str, dest: str | None, *args: Any, row: Row, **kwargs: Any) -> None:
-        super().__init__(source, dest, *args, **kwargs)
+        # Typed for text only, but None is how transitions spells an internal transition.
+        super().__init__(source, cast("str", dest), *args, **kwargs)
         self.row = row
         self.assigns: Final = [
             (field, compile_value(text)) for name in row.updates for field, text in UPDATES[name].assigns
@@ -156,5 +157,5 @@ class TableMachine:
         out: list[Step] = []
         trigger.trigger(context, event, out)
         if not out:
-            raise TableError(f"{context.state}.{event.name}: every guard was false; lint should have refused this table")
+            raise TableError(f"{context.state}.{event.name}: every guard was false; lint refuses such a table")
         return out[0]

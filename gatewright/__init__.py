@@ -19,28 +19,115 @@ from gatewright._version import __version__
 if TYPE_CHECKING:
     # What type checkers and editors see. A test compares it with the table below, which is what runs.
     from gatewright.fsm.errors import IllegalTransition
+    from gatewright.fsm.journal import Record
+    from gatewright.spec.errors import ConfigurationError, GatewrightError
     from gatewright.spec.intents import Intents
     from gatewright.spec.session import Session
+    from gatewright.spec.settings import Settings
     from gatewright.spec.states import State
-    from gatewright.transport.commands import UpdatePresence
+    from gatewright.transport.codec import PayloadTooLarge
+    from gatewright.transport.commands import (
+        Activity,
+        RequestChannelInfo,
+        RequestGuildMembers,
+        RequestSoundboardSounds,
+        UpdatePresence,
+        UpdateVoiceState,
+    )
+    from gatewright.transport.dispatch import Dispatch
+    from gatewright.transport.errors import (
+        AttemptsExhausted,
+        AuthenticationFailed,
+        ConnectionLost,
+        DisallowedIntents,
+        FatalClose,
+        InvalidApiVersion,
+        InvalidIntents,
+        InvalidShard,
+        MetadataRefused,
+        NotReady,
+        RegistrationError,
+        SendRefused,
+        ShardFailed,
+        ShardingRequired,
+        ShardStopped,
+    )
+    from gatewright.transport.gate import InMemoryIdentifyGate
+    from gatewright.transport.registrar import Registrar
     from gatewright.transport.shard import Shard
 
 _EXPORTS = {
+    "Activity": "gatewright.transport.commands",
+    "AttemptsExhausted": "gatewright.transport.errors",
+    "AuthenticationFailed": "gatewright.transport.errors",
+    "ConfigurationError": "gatewright.spec.errors",
+    "ConnectionLost": "gatewright.transport.errors",
+    "DisallowedIntents": "gatewright.transport.errors",
+    "Dispatch": "gatewright.transport.dispatch",
+    "FatalClose": "gatewright.transport.errors",
+    "GatewrightError": "gatewright.spec.errors",
     "IllegalTransition": "gatewright.fsm.errors",
+    "InMemoryIdentifyGate": "gatewright.transport.gate",
     "Intents": "gatewright.spec.intents",
+    "InvalidApiVersion": "gatewright.transport.errors",
+    "InvalidIntents": "gatewright.transport.errors",
+    "InvalidShard": "gatewright.transport.errors",
+    "MetadataRefused": "gatewright.transport.errors",
+    "NotReady": "gatewright.transport.errors",
+    "PayloadTooLarge": "gatewright.transport.codec",
+    "Record": "gatewright.fsm.journal",
+    "Registrar": "gatewright.transport.registrar",
+    "RegistrationError": "gatewright.transport.errors",
+    "RequestChannelInfo": "gatewright.transport.commands",
+    "RequestGuildMembers": "gatewright.transport.commands",
+    "RequestSoundboardSounds": "gatewright.transport.commands",
+    "SendRefused": "gatewright.transport.errors",
     "Session": "gatewright.spec.session",
+    "Settings": "gatewright.spec.settings",
     "Shard": "gatewright.transport.shard",
+    "ShardFailed": "gatewright.transport.errors",
+    "ShardStopped": "gatewright.transport.errors",
+    "ShardingRequired": "gatewright.transport.errors",
     "State": "gatewright.spec.states",
     "UpdatePresence": "gatewright.transport.commands",
+    "UpdateVoiceState": "gatewright.transport.commands",
 }
 
 __all__ = [
+    "Activity",
+    "AttemptsExhausted",
+    "AuthenticationFailed",
+    "ConfigurationError",
+    "ConnectionLost",
+    "DisallowedIntents",
+    "Dispatch",
+    "FatalClose",
+    "GatewrightError",
     "IllegalTransition",
+    "InMemoryIdentifyGate",
     "Intents",
+    "InvalidApiVersion",
+    "InvalidIntents",
+    "InvalidShard",
+    "MetadataRefused",
+    "NotReady",
+    "PayloadTooLarge",
+    "Record",
+    "Registrar",
+    "RegistrationError",
+    "RequestChannelInfo",
+    "RequestGuildMembers",
+    "RequestSoundboardSounds",
+    "SendRefused",
     "Session",
+    "Settings",
     "Shard",
+    "ShardFailed",
+    "ShardStopped",
+    "ShardingRequired",
     "State",
     "UpdatePresence",
+    "UpdateVoiceState",
     "__version__",
 ]
 

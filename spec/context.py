@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import attrs
 
-from gatewright.spec.settings import Settings
 from gatewright.spec.session import Metadata, Session
+from gatewright.spec.settings import Settings
 from gatewright.spec.states import Cause, State, Then
 
 

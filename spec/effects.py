@@ -26,6 +26,7 @@ def value_of(expression: str, _type: type[_T]) -> _T:
     return cast("_T", _value(expression))
 
 
+@attrs.frozen
 class Effect:
     """Base of all effects.
 
@@ -33,7 +34,6 @@ class Effect:
     timer) bounds the wait for the answer; empty when nothing waits for one.
     """
 
-    __slots__ = ()
     name: ClassVar[str]
     answers: ClassVar[tuple[type[events.Event], ...]] = ()
     covered_by: ClassVar[tuple[State, ...]] = ()

@@ -29,10 +29,10 @@ class EventKind(enum.StrEnum):
     TIMER = "timer"
 
 
+@attrs.frozen
 class Event:
     """Base of all events. `name` is what journals, matrices and drawings call it."""
 
-    __slots__ = ()
     name: ClassVar[str]
     kind: ClassVar[EventKind]
 
@@ -200,6 +200,10 @@ class ConnectFailed(ConnectionOutcome):
     reason: str = ""
 
 
+def _close_of(closed: Closed) -> CloseKind:
+    return close_kind(closed.code)
+
+
 @attrs.frozen
 class Closed(ConnectionOutcome):
     """The peer closed, or the transport ended; nothing of the socket is left.
@@ -211,11 +215,7 @@ class Closed(ConnectionOutcome):
     gen: int
     code: int | None = None
     reason: str = ""
-    close: CloseKind = attrs.field(init=False, repr=False)
-
-    @close.default
-    def _classify(self) -> CloseKind:
-        return close_kind(self.code)
+    close: CloseKind = attrs.field(init=False, repr=False, default=attrs.Factory(_close_of, takes_self=True))
 
 
 @attrs.frozen

@@ -2,9 +2,8 @@
 
 Guards, updates, effect values and deadlines are written in it, so that one definition gives the predicate that runs,
 the label that is drawn, the text that is exported and the mutants that are tried. Names are fields of
-:class:`~gatewright.spec.context.Context`; ``event.x`` is a field of the event; ``settings.x`` a bound; the functions are
-those of :mod:`gatewright.spec.functions`, ``min`` and ``max``; the enumerations are State, Then, Cause, CloseKind,
-MetadataError and Event-specific ones listed in :data:`ENUMERATIONS`.
+:class:`~gatewright.spec.context.Context`; ``event.x`` is a field of the event; ``settings.x`` a bound; the functions
+are those of :mod:`gatewright.spec.functions`, ``min`` and ``max``; the enumerations are those of :data:`ENUMERATIONS`.
 """
 
 from __future__ import annotations
@@ -42,7 +41,9 @@ _ALLOWED: Final = (
 class Predicate(Protocol):
     """A compiled guard."""
 
-    def __call__(self, c: Context, e: Event, /) -> bool: ...
+    def __call__(self, c: Context, e: Event, /) -> bool:
+        """Whether the guard holds."""
+        ...
 
 
 @functools.cache
@@ -89,7 +90,7 @@ def source_of(text: str) -> str:
 def compile_value(text: str) -> Callable[[Context, Event], object]:
     """The expression as a function of the context and the event."""
     code = compile(f"lambda c, e: {source_of(text)}", f"<expression {text}>", "eval")
-    return cast("Callable[[Context, Event], object]", eval(code, dict(NAMESPACE)))
+    return cast("Callable[[Context, Event], object]", eval(code, dict(NAMESPACE)))  # noqa: S307 - checked by parse()
 
 
 @functools.cache

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-
 from gatewright.spec.context import Failure
 from gatewright.spec.events import Closed, MetadataFailed, MetadataFetched, Ready, RegistrationFailed
-from gatewright.spec.settings import Settings
 from gatewright.spec.protocol import API_VERSION, DAY, DEFAULT_IDENTIFY_TOTAL, CloseCode
 from gatewright.spec.session import Metadata, Session
+from gatewright.spec.settings import Settings
 from gatewright.spec.states import IMMEDIATE_CAUSES, Cause
 
 JITTER_LOW: Final = 0.85
@@ -80,7 +79,7 @@ def backoff(attempts: int, roll: float, settings: Settings) -> float:
 
 
 def identify_spacing(metadata: Metadata | None, settings: Settings) -> float:
-    """Seconds between IDENTIFYs at which all shards together spend one day's budget in one day (P30): 86.4 x shards."""
+    """Seconds between IDENTIFYs at which all shards together spend a day's budget in a day: 86.4 x shards (P30)."""
     total = metadata.total if metadata is not None and metadata.total > 0 else DEFAULT_IDENTIFY_TOTAL
     return DAY / min(total, DEFAULT_IDENTIFY_TOTAL) * settings.shard_count
 
@@ -120,7 +119,7 @@ _CLOSE_REASONS: Final[dict[int, str]] = {
     CloseCode.INVALID_INTENTS: "The intents value is invalid (4013): use the members of gatewright.Intents only.",
     CloseCode.DISALLOWED_INTENTS: (
         "A privileged intent is not enabled for the application (4014): GUILD_MEMBERS, GUILD_PRESENCES or "
-        "MESSAGE_CONTENT must be switched on in the Developer Portal, Bot, Privileged Gateway Intents; or leave them out."
+        "MESSAGE_CONTENT must be switched on in the Developer Portal (Bot, Privileged Gateway Intents), or left out."
     ),
 }
 
@@ -143,7 +142,7 @@ def registration_failure(event: RegistrationFailed) -> Failure:
 def registration_timeout(settings: Settings) -> Failure:
     """Registrations that did not end in time."""
     return Failure(
-        "registration", None, f"The registrations did not end within {settings.registering_timeout:g} s and were undone."
+        "registration", None, f"The registrations took longer than {settings.registering_timeout:g} s and were undone."
     )
 
 
@@ -169,4 +168,3 @@ FUNCTIONS: Final = {
         attempts_exhausted,
     )
 }
-

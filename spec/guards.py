@@ -82,7 +82,7 @@ _GUARDS: Final = (
     ),
     Guard("paused_within_cap", "paused and cap is not None and now < cap", "reading is paused and there is time left"),
     # The heartbeat region.
-    Guard("beat_missed", "not acked and not paused_since_beat", "the last heartbeat has no ACK, and reading was not paused"),
+    Guard("beat_missed", "not acked and not paused_since_beat", "no ACK for the last beat, and reading was not paused"),
     Guard("paused_too_long", "paused and paused_beats >= settings.max_paused_beats", "reading was paused for too long"),
     Guard("proves", "not acked and proving", "it answers a scheduled heartbeat issued in ready"),
     # Leaving.
@@ -113,6 +113,9 @@ def guard_names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(node.id for node in ast.walk(tree) if isinstance(node, ast.Name)))
 
 
+_COMBINING: Final = (ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.Name, ast.Load)
+
+
 @functools.cache
 def expression_of(text: str | None) -> str:
     """The expression that a row's guard stands for; ``"True"`` for none.
@@ -124,7 +127,7 @@ def expression_of(text: str | None) -> str:
         return "True"
     tree = ast.parse(text, mode="eval")
     for node in ast.walk(tree):
-        if not isinstance(node, (ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.Name, ast.Load)):
+        if not isinstance(node, _COMBINING):
             raise TableError(f"a guard combines names with and, or, not; this does not: {text!r}")
     return ast.unparse(ast.fix_missing_locations(_Inline(text).visit(tree)))
 
@@ -133,7 +136,6 @@ def label_of(text: str | None) -> str:
     """The guard in plain words, for drawings and documents."""
     if text is None:
         return ""
-    words: list[str] = []
-    for token in text.replace("(", " ( ").replace(")", " ) ").split():
-        words.append(GUARDS[token].label if token in GUARDS else token)
+    tokens = text.replace("(", " ( ").replace(")", " ) ").split()
+    words = [GUARDS[token].label if token in GUARDS else token for token in tokens]
     return " ".join(words).replace("( ", "(").replace(" )", ")")

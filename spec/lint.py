@@ -113,7 +113,7 @@ def _partition_fault(guards: tuple[str | None, ...]) -> str | None:
         expressions = [expression_of(guard) for guard in guards]
     except TableError as error:
         return str(error)
-    names = sorted(set().union(*(names_read(text) for text in expressions)))
+    names = sorted({name for text in expressions for name in names_read(text)})
     missing = [name for name in names if name not in DOMAINS]
     if missing:
         return f"no domain for {', '.join(missing)}; add one to gatewright.spec.domains"
@@ -209,4 +209,3 @@ def check(rows: Iterable[Row]) -> None:
     found = list(findings(rows))
     if found:
         raise TableError("the transition table does not hold together:\n  " + "\n  ".join(found))
-

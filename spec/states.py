@@ -81,7 +81,10 @@ STATES: Final[Mapping[State, StateSpec]] = MappingProxyType(
         ),
         State.IDENTIFIED: StateSpec(
             meaning="IDENTIFY was sent on this generation; READY is awaited.",
-            deadline="settings.strict_ready_timeout if settings.strict_startup and not been_ready else settings.ready_timeout",
+            deadline=(
+                "settings.strict_ready_timeout if settings.strict_startup and not been_ready "
+                "else settings.ready_timeout"
+            ),
             cap="settings.ready_wait_max",
             heartbeats=True,
             socket=True,
@@ -113,7 +116,10 @@ STATES: Final[Mapping[State, StateSpec]] = MappingProxyType(
         ),
         State.BACKING_OFF: StateSpec(
             meaning="No socket; waiting before the next attempt, for the cause that it carries.",
-            deadline="retry_delay(cause, attempts, identifies, identified_at, session, not_before, metadata, now, roll, settings)",
+            deadline=(
+                "retry_delay(cause, attempts, identifies, identified_at, session, not_before, metadata, now, roll, "
+                "settings)"
+            ),
         ),
         State.SUSPENDED: StateSpec(meaning="No socket; the session is kept and can be exported."),
         State.STOPPED: StateSpec(meaning="Over, by request.", absorbing=True),

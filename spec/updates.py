@@ -26,6 +26,14 @@ def _update(name: str, why: str, **assigns: str) -> Update:
     return Update(name, tuple(assigns.items()), why)
 
 
+def _cause(name: str, cause: str) -> Update:
+    return _update(name, "The cause goes into status and into the delay (I18).", cause=cause)
+
+
+def _failure(name: str, made_by: str) -> Update:
+    return _update(name, "The first reason wins (I09).", failure=f"{made_by} if failure is None else failure")
+
+
 _UPDATES: Final = (
     # Registration and metadata.
     _update("bind_client", "The client is known before anything else happens (R01).", client="event.client"),
@@ -52,7 +60,7 @@ _UPDATES: Final = (
     # The session.
     _update("drop_session", "A session is dropped whole (I10, R32).",
             session="None", received="None", progressed="False"),
-    _update("begin_session", "READY begins a session, replaced whole; it ends the stalls and failed resumes (P31, I11).",
+    _update("begin_session", "READY begins a session, replaced whole; stalls and failed resumes are over (P31, I11).",
             session="new_session(event, settings)", received="event.seq", stalls="0", failed_resumes="0",
             been_ready="True"),
     _update("session_resumed", "RESUMED proves the session; stalls and failed resumes are over (I11).",
@@ -66,7 +74,7 @@ _UPDATES: Final = (
     _update("wait_for_reader", "RESUMED may be among what is not read yet; the cap still holds (I23).",
             deadline="now + settings.resume_timeout if cap is None else min(now + settings.resume_timeout, cap)"),
     _update("begin_resume", "No progress yet.", progressed="False"),
-    _update("judge_resume", "Left without RESUMED and without progress: a failed resume; too many drop the session (F36).",
+    _update("judge_resume", "Left without RESUMED and without progress: a failed resume; too many drop the session.",
             failed_resumes="failed_resumes if progressed else failed_resumes + 1",
             session="None if failed_resumes >= settings.max_failed_resumes else session",
             received="None if session is None else received"),
@@ -98,29 +106,29 @@ _UPDATES: Final = (
     _update("leave_to_suspend", "Then stay away, with the session.", then="Then.SUSPEND"),
     _update("leave_to_stop", "Then the end.", then="Then.STOP"),
     _update("leave_to_fail", "Then the end, for the reason given.", then="Then.FAIL"),
-    _update("cause_dropped", "The cause goes into status and into the delay.", cause="Cause.DROPPED"),
-    _update("cause_reconnect", "The cause goes into status and into the delay.", cause="Cause.RECONNECT_REQUESTED"),
+    _cause("cause_dropped", "Cause.DROPPED"),
+    _cause("cause_reconnect", "Cause.RECONNECT_REQUESTED"),
     _update("cause_invalid_session", "A random wait after opcode 9 (P48).", cause="Cause.INVALID_SESSION",
             not_before="max(not_before, now + invalid_session_wait(roll))"),
-    _update("cause_session_ended", "The cause goes into status and into the delay.", cause="Cause.SESSION_ENDED"),
+    _cause("cause_session_ended", "Cause.SESSION_ENDED"),
     _update("cause_rate_limited", "The send window must pass (P55).", cause="Cause.RATE_LIMITED",
             not_before="max(not_before, now + settings.rate_limit_wait)"),
-    _update("cause_connect_failed", "The cause goes into status and into the delay.", cause="Cause.CONNECT_FAILED"),
-    _update("cause_stalled", "The cause goes into status and into the delay.", cause="Cause.STALLED"),
-    _update("cause_zombie", "The cause goes into status and into the delay.", cause="Cause.ZOMBIE"),
-    _update("cause_write_blocked", "The cause goes into status and into the delay.", cause="Cause.WRITE_BLOCKED"),
-    _update("cause_paused", "The cause goes into status and into the delay.", cause="Cause.READING_PAUSED"),
-    _update("cause_violation", "The cause goes into status and into the delay.", cause="Cause.VIOLATION"),
+    _cause("cause_connect_failed", "Cause.CONNECT_FAILED"),
+    _cause("cause_stalled", "Cause.STALLED"),
+    _cause("cause_zombie", "Cause.ZOMBIE"),
+    _cause("cause_write_blocked", "Cause.WRITE_BLOCKED"),
+    _cause("cause_paused", "Cause.READING_PAUSED"),
+    _cause("cause_violation", "Cause.VIOLATION"),
     _update("cause_gate", "As long as the gate says.", cause="Cause.GATE",
             not_before="max(not_before, now + event.retry_after)"),
-    _update("cause_command", "The cause goes into status and into the delay.", cause="Cause.COMMAND"),
-    _update("cause_registration", "The cause goes into status and into the delay.", cause="Cause.REGISTRATION"),
+    _cause("cause_command", "Cause.COMMAND"),
+    _cause("cause_registration", "Cause.REGISTRATION"),
     # Failures: the first cause wins (I09).
-    _update("fail_close", "The first reason wins (I09).", failure="close_failure(event) if failure is None else failure"),
-    _update("fail_metadata", "The first reason wins (I09).", failure="metadata_failure(event) if failure is None else failure"),
-    _update("fail_registration", "The first reason wins (I09).", failure="registration_failure(event) if failure is None else failure"),
-    _update("fail_registration_timeout", "The first reason wins (I09).", failure="registration_timeout(settings) if failure is None else failure"),
-    _update("fail_attempts", "The first reason wins (I09).", failure="attempts_exhausted(attempts) if failure is None else failure"),
+    _failure("fail_close", "close_failure(event)"),
+    _failure("fail_metadata", "metadata_failure(event)"),
+    _failure("fail_registration", "registration_failure(event)"),
+    _failure("fail_registration_timeout", "registration_timeout(settings)"),
+    _failure("fail_attempts", "attempts_exhausted(attempts)"),
 )  # fmt: skip
 
 UPDATES: Final[Mapping[str, Update]] = MappingProxyType({update.name: update for update in _UPDATES})

@@ -97,7 +97,7 @@ class WatchedStream(trio.abc.Stream):
         return data
 
     async def aclose(self) -> None:
-        """Closes at once. TLS says no goodbye: a dark peer would never answer it, and the websocket has said its own."""
+        """Closes at once. TLS says no goodbye: a dark peer would never take it, and the websocket has said its own."""
         self.ended.set()
         await trio.aclose_forcefully(self._inner)
 
@@ -131,7 +131,7 @@ class Connection:
         write_timeout: float,
     ) -> None:
         self.gen = gen
-        self.outbox = Outbox()
+        self.outbox = Outbox(limiter)
         self.limiter = limiter
         self.gone = trio.Event()
         """Set when nothing of the socket is left."""
@@ -197,11 +197,11 @@ class Connection:
             rejected = cast("ConnectionRejected", _first(group))
             reason = f"the server answered {rejected.status_code} instead of 101"
             self._outcome = ConnectFailed(self.gen, ConnectError.REJECTED, reason)
-        return self._outcome or Closed(self.gen)
+        return self._ended()
 
     async def _handshake(self, nursery: trio.Nursery, stream: WatchedStream) -> WebSocketConnection:
         """The upgrade. trio-websocket waits for ever on a stream that ends before the 101, so that is watched."""
-        websocket: WebSocketConnection | None = None
+        opened: list[WebSocketConnection] = []
         async with trio.open_nursery() as handshake:
 
             async def watch_for_the_end() -> None:
@@ -219,10 +219,11 @@ class Connection:
                 max_message_size=MAX_MESSAGE_BYTES,
                 receive_buffer_size=_RECEIVE_BYTES,
             )
+            opened.append(websocket)
             handshake.cancel_scope.cancel()
-        if websocket is None:
+        if not opened:
             raise _HandshakeFailed(ConnectError.GARBAGE, "the connection ended before the upgrade was answered")
-        return websocket
+        return opened[0]
 
     async def _read(self, websocket: WebSocketConnection) -> Event:
         while True:
@@ -271,6 +272,9 @@ class Connection:
         self._outcome = Closed(self.gen)
         scope.cancel()
 
+    def _ended(self) -> Event:
+        return Closed(self.gen) if self._outcome is None else self._outcome
+
     def _closed_by_peer(self, close: CloseReason | None) -> Closed:
         if close is None or close.code in _NO_CODE:
             return Closed(self.gen)
@@ -284,9 +288,7 @@ class Connection:
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The first leaf of a group: a nursery may wrap one failure several times."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    error = group.exceptions[0]
+    if isinstance(error, BaseExceptionGroup):
+        return _first(cast("BaseExceptionGroup[BaseException]", error))
     return error
-
-

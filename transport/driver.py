@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import trio
@@ -104,6 +104,9 @@ class Driver:
         self._on_step = on_step
         self._log = logging.getLogger(f"gatewright.shard.{core.settings.shard_id}")
         self._nursery: trio.Nursery | None = None
+        self._background = trio.CancelScope(shield=True)
+        self._ended = trio.Event()
+        self._waiting_to_start: list[tuple[Callable[..., Awaitable[object]], tuple[object, ...]]] = []
         self._timer = trio.CancelScope()
         self._registering = trio.CancelScope()
         self._fetching = trio.CancelScope()
@@ -147,10 +150,26 @@ class Driver:
                 self._perform(self.core.tick(max(due, now)))
                 self._on_step(DeadlinePassed())
 
-    def start(self, nursery: trio.Nursery) -> None:
-        """Begins to run in `nursery`."""
-        self._nursery = nursery
-        nursery.start_soon(self.run_timers)
+    async def run(self) -> None:
+        """Runs everything that the shard does in the background, until :meth:`end`.
+
+        Shielded: whoever cancels the user's block cancels the block, and leaving it then stops the shard in order.
+        """
+        try:
+            with self._background:
+                async with trio.open_nursery() as nursery:
+                    self._nursery = nursery
+                    nursery.start_soon(self.run_timers)
+                    for function, args in self._waiting_to_start:
+                        nursery.start_soon(function, *args)
+        finally:
+            self._ended.set()
+
+    async def end(self) -> None:
+        """Cancels everything that runs in the background, and waits for it, shielded."""
+        self._background.cancel()
+        with trio.CancelScope(shield=True):
+            await self._ended.wait()
 
     def _rearm(self) -> None:
         deadline = self.core.next_deadline()
@@ -223,10 +242,11 @@ class Driver:
             case _:
                 raise NotImplementedError(f"no driver for {type(effect).__name__}")
 
-    def _spawn(self, function: Callable[..., object], *args: object) -> None:
-        if self._nursery is None:
-            raise RuntimeError("the driver was not started")
-        self._nursery.start_soon(function, *args)  # type: ignore[arg-type]
+    def _spawn(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
+        if self._nursery is None:  # fed in the step in which run() was started
+            self._waiting_to_start.append((function, args))
+        else:
+            self._nursery.start_soon(function, *args)
 
     def _connection_of(self, gen: int) -> Connection:
         connection = self.connection
@@ -263,12 +283,16 @@ class Driver:
                 self.feed(Registered())
 
     async def _undo_registrations(self) -> None:
+        await self.release()
+        self.feed(RegistrationUndone())
+
+    async def release(self) -> None:
+        """Takes this shard's registration back, shielded and bounded; idempotent. What it raises is collected."""
         with trio.move_on_after(self.core.settings.undo_timeout, shield=True):
             try:
                 await self._registrar.undo(self.core.client, holder=self)
             except Exception as error:  # noqa: BLE001 - collected, raised when the shard is left
                 self.cleanup_errors.append(error)
-        self.feed(RegistrationUndone())
 
     # -- metadata --------------------------------------------------------------------------------------------------
 
@@ -296,13 +320,16 @@ class Driver:
     # -- the socket ------------------------------------------------------------------------------------------------
 
     def _open(self, gen: int, url: str) -> None:
-        before, self.connection = self.connection, Connection(
-            gen=gen,
-            url=parse_gateway_url(url).with_query(),
-            opener=self._opener,
-            host=self,
-            limiter=SendLimiter(self._clock),
-            write_timeout=self.core.settings.write_timeout,
+        before, self.connection = (
+            self.connection,
+            Connection(
+                gen=gen,
+                url=parse_gateway_url(url).with_query(),
+                opener=self._opener,
+                host=self,
+                limiter=SendLimiter(self._clock),
+                write_timeout=self.core.settings.write_timeout,
+            ),
         )
         self._spawn(self._connect, before, self.connection)
 

@@ -90,7 +90,7 @@ class IdentifyBudget:
         self._last: dict[int, float] = {}
         self._learned: Metadata | None = None
         self._told = remaining
-        self._told_until = math.inf
+        self._told_until: float | None = None  # a day from the first look, when there is a clock
         self._reset_known = False
 
     @property
@@ -119,45 +119,50 @@ class IdentifyBudget:
 
     def status(self, now: float) -> Budget:
         """What is left at `now`."""
-        remaining, until = self._remaining(now)
+        remaining, renewed = self._left(now)
         usable = remaining - self.reserve
         paced = usable > 0 and remaining * 2 <= self.total
-        known = self._reset_known and self._told is not None
         return Budget(
             total=self.total,
             remaining=max(0, remaining),
             reserve=self.reserve,
-            resets_in=max(0.0, self._told_until - now) if known else None,
-            pace=(until - now) / usable * max(1, len(self._last)) if paced else 0.0,
+            resets_in=self._told_until - now if self._reset_known and self._told_until is not None else None,
+            pace=(renewed - now) / usable * max(1, len(self._last)) if paced else 0.0,
         )
 
     def delay_for(self, shard_id: int, now: float, *, held: int = 0) -> float:
         """Seconds until `shard_id` may IDENTIFY as far as the budget goes, 0.0 for now; `held` slots count as sent."""
         status = self.status(now)
-        if status.remaining - held >= 1 and not self._sent and not held:
+        if status.remaining >= 1 and not self._sent and not held:
             return 0.0  # the very first may come out of the reserve: a bot that was started by hand has to come up
         if status.usable - held < 1:
             return self._renewal(now)
         last = self._last.get(shard_id)
-        return 0.0 if last is None else max(0.0, last + status.pace - now)
+        if last is None or not status.pace:
+            return 0.0
+        # What comes after the renewal is a matter of the new budget.
+        return max(0.0, min(last + status.pace, self._left(now)[1]) - now)
 
-    def _remaining(self, now: float) -> tuple[int, float]:
-        """What is left, and until when it has to last."""
+    def _left(self, now: float) -> tuple[int, float]:
+        """What is left, and when it will be renewed."""
         while self._sent and self._sent[0] <= now - DAY:
             self._sent.popleft()
+        if self._told_until is None:
+            self._told_until = now + DAY
         if now >= self._told_until:
-            self._told, self._told_until, self._reset_known = None, math.inf, False
+            self._told, self._reset_known = None, False
         counted = self.total - len(self._sent)
-        renewed = self._sent[0] + DAY if self._sent else now + DAY
-        if self._told is None or counted < self._told:
-            return counted, renewed
-        return self._told, min(self._told_until, now + DAY)
+        if self._told is not None and self._told <= counted:
+            return self._told, self._told_until
+        return counted, self._sent[0] + DAY if self._sent else now + DAY
 
     def _renewal(self, now: float) -> float:
-        waits = [1.0]
-        if self._told is not None and self._told - self.reserve < 1:
+        """Seconds until one more will be usable, as far as that is known."""
+        waits = [1.0]  # only slots that are held stand in the way
+        if self._told is not None and self._told_until is not None and self._told <= self.reserve:
             waits.append(self._told_until - now if self._reset_known else UNKNOWN_RESET)
-        if (surplus := len(self._sent) - (self.total - self.reserve)) >= 0 and self._sent:
+        surplus = len(self._sent) - (self.total - self.reserve)
+        if surplus >= 0 and self._sent:
             waits.append(self._sent[min(surplus, len(self._sent) - 1)] + DAY - now)
         return max(waits)
 
@@ -238,9 +243,9 @@ class InMemoryIdentifyGate:
         if shard_id < 0:
             raise ConfigurationError(f"a shard id is 0 or above, not {shard_id}")
         await trio.lowlevel.checkpoint()
+        self._wake(shard_id)  # those behind us have longer to wait now
         waiter = _Waiter(shard_id, next(self._numbers))
         bisect.insort(self._queue(shard_id), waiter, key=_rank)
-        self._wake(shard_id)  # those behind us have longer to wait now
         told: float | None = None
         try:
             while True:
@@ -309,13 +314,12 @@ class InMemoryIdentifyGate:
         each = self._spacing + SLACK * 1.5
         blocked = [until for shard_id, until in self._blocked if self._same_bucket(shard_id, waiter.shard_id)]
         held = [held.until for held in self._held.values() if self._same_bucket(held.slot.shard_id, waiter.shard_id)]
-        free = max(0.0, *(until - now for until in blocked), 0.0)
+        free = max([0.0, *(until - now for until in blocked)])
         if held:
-            # Its holder is about to send: the spacing begins any moment now.
-            return max(free, each) + ahead * each, max(held) - now if not ahead else math.inf
+            free = max(free, each)  # its holder is about to send: the spacing begins any moment now
         if ahead:
             return free + ahead * each, math.inf  # whoever is in front wakes us when it leaves
-        return free, free
+        return free, min([free, *(until - now for until in held)])
 
     def _grant(self, shard_id: int, now: float) -> Slot:
         slot = Slot(shard_id, shard_id % self._concurrency, str(next(self._numbers)))

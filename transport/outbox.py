@@ -7,12 +7,14 @@ a frame that was cut off would swallow the next one (I16).
 from __future__ import annotations
 
 import enum
+import math
 from collections import deque
 
 import trio
 
 from gatewright.spec.protocol import Opcode
 from gatewright.transport.errors import ConnectionLost
+from gatewright.transport.limiter import SendLimiter
 
 
 class Fate(enum.Enum):
@@ -46,11 +48,12 @@ class Outgoing:
 
 
 class Outbox:
-    """The queue of one connection's writer."""
+    """The queue of one connection's writer; `limiter` says when what users asked for may go."""
 
-    __slots__ = ("_closed", "_lot", "_urgent", "_usual", "close_code")
+    __slots__ = ("_closed", "_limiter", "_lot", "_urgent", "_usual", "close_code")
 
-    def __init__(self) -> None:
+    def __init__(self, limiter: SendLimiter) -> None:
+        self._limiter = limiter
         self._urgent: deque[Outgoing] = deque()
         self._usual: deque[Outgoing] = deque()
         self._lot = trio.lowlevel.ParkingLot()
@@ -104,11 +107,27 @@ class Outbox:
             raise ConnectionLost("the connection was left before the command's turn came; send again when ready")
 
     async def next(self) -> Outgoing | None:
-        """What the writer sends next; ``None`` when only the close frame is left, or nothing."""
-        while not self._urgent and not self._usual:
+        """What the writer sends next; ``None`` when only the close frame is left, or nothing.
+
+        What users asked for waits here for its turn within the limits, so that any number of callers share them; a
+        command that has to wait longer lets the others pass.
+        """
+        while True:
+            if self._urgent:
+                return _begun(self._urgent.popleft())
             if self._closed:
                 return None
-            await self._lot.park()
-        outgoing = (self._urgent or self._usual).popleft()
-        outgoing.fate = Fate.BEGUN
-        return outgoing
+            delay = math.inf
+            for outgoing in self._usual:
+                mine = self._limiter.delay_for(outgoing.op)
+                if mine <= 0:
+                    self._usual.remove(outgoing)
+                    return _begun(outgoing)
+                delay = min(delay, mine)
+            with trio.move_on_after(delay):
+                await self._lot.park()
+
+
+def _begun(outgoing: Outgoing) -> Outgoing:
+    outgoing.fate = Fate.BEGUN
+    return outgoing

@@ -59,8 +59,9 @@ class Shard:
         token: the bot token; surrounding spaces and a ``Bot `` prefix are removed.
         intents: which dispatches the session receives.
         client: handed to the registrations; anything.
-        registrations: side effects of registering, applied once before the first connection. Shards of one client
-            share one :class:`~gatewright.transport.registrar.Registrar`.
+        registrations: side effects of registering, applied once before the first connection and undone in reverse
+            when the block is left. Shards of one client share one
+            :class:`~gatewright.transport.registrar.Registrar`.
         session: a session to resume instead of beginning one.
         presence: the presence to begin with.
         settings: deadlines and bounds; shard id and count are taken from it. `intents` in it is overwritten.
@@ -144,7 +145,7 @@ class Shard:
             on_step=self._after_step,
         )
         self._nursery = await self._nursery_manager.__aenter__()
-        self._driver.start(self._nursery)
+        self._nursery.start_soon(self._driver.run)
         self._driver.feed(Register(self._client))
         return self
 
@@ -153,15 +154,15 @@ class Shard:
     ) -> bool | None:
         """Stops the shard, shielded and bounded, and raises a failure that nobody has seen yet."""
         assert self._nursery is not None
-        crashed = self._nursery.cancel_scope.cancel_called
-        if not crashed:
+        if not self._nursery.cancel_scope.cancel_called:
             # The table bounds this; the scope bounds what the table cannot see, a crash of our own tasks.
             with trio.move_on_after(self._longest_wind_down(), shield=True):
                 await self._wind_down()
+        await self._running().release()
         self._mailbox.close()
-        self._nursery.cancel_scope.cancel()
-        if crashed or isinstance(error, trio.Cancelled):
-            # A task of ours failed, or somebody cancels from outside: the nursery knows what to make of it.
+        await self._running().end()
+        if self._nursery.cancel_scope.cancel_called:
+            # A task of ours crashed, and the nursery has cancelled the block: it knows what to make of that.
             return await self._nursery_manager.__aexit__(kind, error, trace)
         # The user's own exception passes unchanged, not wrapped in the group that a nursery would make of it.
         await self._nursery_manager.__aexit__(None, None, None)
@@ -346,17 +347,10 @@ class Shard:
             PayloadTooLarge: more than 4096 bytes; nothing was sent.
         """
         payload = encode_command(command)
-        while True:
-            connection = self._running().connection
-            if self.state is not State.READY or connection is None:
-                raise NotReady(
-                    f"a command cannot be sent in '{self.state}'; wait for ready: await shard.wait_for('ready')"
-                )
-            delay = connection.limiter.delay_for(command.op)
-            if delay <= 0:
-                await connection.outbox.send(command.op, payload)
-                return
-            await trio.sleep(delay)
+        connection = self._running().connection
+        if self.state is not State.READY or connection is None:
+            raise NotReady(f"a command cannot be sent in '{self.state}'; wait for it: await shard.wait_for('ready')")
+        await connection.outbox.send(command.op, payload)
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
@@ -407,7 +401,7 @@ class Shard:
         for observer in self._observers:
             try:
                 observer.observe(record)
-            except Exception:
+            except Exception:  # noqa: BLE001 - whatever it is, it is not the shard's
                 self._log.exception("an observer failed; the shard goes on")
         if not record.moved and record.kind is RowKind.TAKE:
             return

@@ -1,8 +1,8 @@
-"""A client for tests of the fake gateway: it sends what it is told, also what no client should, and reads one by one."""
+"""A client for tests of the fake gateway: it sends what it is told, and also what no client should."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -70,7 +70,7 @@ class Client:
 @asynccontextmanager
 async def connected(
     fake: FakeGateway, *, target: str = TARGET, stream: trio.abc.Stream | None = None
-) -> AsyncIterator[Client]:
+) -> AsyncGenerator[Client]:
     """A client of `fake`, in memory unless a stream is given; it goes without a close frame when the block is left."""
     if stream is None:
         stream = await fake.open_stream()
@@ -80,8 +80,10 @@ async def connected(
         try:
             yield Client(ws)
         finally:
+            # Shielded, and before the nursery is cancelled: else a Cancelled would take the place of a failed assertion.
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(stream)
             nursery.cancel_scope.cancel()
-            await trio.aclose_forcefully(stream)
 
 
 async def open_tcp(fake: FakeGateway) -> trio.SocketStream:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from gatewright.harness.fake import Close, FakeGateway, Received, Rules, Sent
 from tests.harness.client import TOKEN, connected
 
-pytestmark = pytest.mark.usefixtures("autojump_clock")
 
-
-async def test_hello_gives_the_interval_in_milliseconds() -> None:
+async def test_hello_gives_the_interval_in_milliseconds(autojump_clock: MockClock) -> None:
     async with FakeGateway(listen=False, heartbeat_interval=12.5) as fake, connected(fake) as client:
         hello = await client.read()
     assert hello["op"] == 10
@@ -19,7 +18,7 @@ async def test_hello_gives_the_interval_in_milliseconds() -> None:
     assert {"op", "d", "s", "t"} == set(hello)
 
 
-async def test_ready_has_the_documented_fields_and_every_guild_unavailable() -> None:
+async def test_ready_has_the_documented_fields_and_every_guild_unavailable(autojump_clock: MockClock) -> None:
     async with FakeGateway(listen=False, guilds=["41771983423143937"]) as fake, connected(fake) as client:
         ready = await client.start_session(shard=[0, 1])
         resume_url = fake.resume_url
@@ -31,12 +30,12 @@ async def test_ready_has_the_documented_fields_and_every_guild_unavailable() -> 
     assert client.seq == 1
 
 
-async def test_ready_names_no_shard_that_the_client_did_not_name() -> None:
+async def test_ready_names_no_shard_that_the_client_did_not_name(autojump_clock: MockClock) -> None:
     async with FakeGateway(listen=False) as fake, connected(fake) as client:
         assert "shard" not in await client.start_session()
 
 
-async def test_guilds_follow_ready_if_the_intent_was_given() -> None:
+async def test_guilds_follow_ready_if_the_intent_was_given(autojump_clock: MockClock) -> None:
     async with FakeGateway(listen=False, guilds=2) as fake:
         async with connected(fake) as client:
             await client.start_session(intents=1)
@@ -47,7 +46,7 @@ async def test_guilds_follow_ready_if_the_intent_was_given() -> None:
             assert await client.nothing_within(10)
 
 
-async def test_a_shard_sees_its_own_guilds_only() -> None:
+async def test_a_shard_sees_its_own_guilds_only(autojump_clock: MockClock) -> None:
     async with FakeGateway(listen=False, guilds=4, rules=Rules(max_concurrency=2)) as fake:
         seen = list[str]()
         for shard_id in range(2):
@@ -58,7 +57,7 @@ async def test_a_shard_sees_its_own_guilds_only() -> None:
         assert len(seen) == len(set(seen)) == 4
 
 
-async def test_every_heartbeat_is_acknowledged_also_before_identify() -> None:
+async def test_every_heartbeat_is_acknowledged_also_before_identify(autojump_clock: MockClock) -> None:
     async with FakeGateway(listen=False) as fake, connected(fake) as client:
         await client.read()
         for count in (1, 2):
@@ -67,7 +66,9 @@ async def test_every_heartbeat_is_acknowledged_also_before_identify() -> None:
             assert fake.heartbeats == count
 
 
-async def test_a_client_that_does_not_beat_is_closed_after_the_tolerance_and_can_resume() -> None:
+async def test_a_client_that_does_not_beat_is_closed_after_the_tolerance_and_can_resume(
+    autojump_clock: MockClock,
+) -> None:
     async with FakeGateway(listen=False, heartbeat_interval=10, rules=Rules(heartbeat_tolerance=2)) as fake:
         async with connected(fake) as client:
             await client.start_session()
@@ -76,7 +77,7 @@ async def test_a_client_that_does_not_beat_is_closed_after_the_tolerance_and_can
         assert len(fake.sessions) == 1
 
 
-async def test_a_heartbeat_postpones_the_tolerance() -> None:
+async def test_a_heartbeat_postpones_the_tolerance(autojump_clock: MockClock) -> None:
     async with (
         FakeGateway(listen=False, heartbeat_interval=10, rules=Rules(heartbeat_tolerance=2)) as fake,
         connected(fake) as client,
@@ -90,7 +91,7 @@ async def test_a_heartbeat_postpones_the_tolerance() -> None:
         assert trio.current_time() == 5 * 19 + 20
 
 
-async def test_dispatches_reach_all_sessions_or_one_in_sequence() -> None:
+async def test_dispatches_reach_all_sessions_or_one_in_sequence(autojump_clock: MockClock) -> None:
     rules = Rules(max_concurrency=2)
     async with FakeGateway(listen=False, guilds=0, rules=rules) as fake, connected(fake) as one, connected(fake) as two:
         await one.start_session(shard=[0, 2])
@@ -107,7 +108,7 @@ async def test_dispatches_reach_all_sessions_or_one_in_sequence() -> None:
     ]
 
 
-async def test_resume_replays_what_was_missed_in_order_and_then_says_resumed() -> None:
+async def test_resume_replays_what_was_missed_in_order_and_then_says_resumed(autojump_clock: MockClock) -> None:
     async with FakeGateway(listen=False, guilds=1) as fake:
         async with connected(fake) as client:
             await client.start_session()
@@ -132,7 +133,7 @@ async def test_resume_replays_what_was_missed_in_order_and_then_says_resumed() -
     assert fake.resumes == fake.identifies == 1
 
 
-async def test_a_resume_costs_no_identify_budget() -> None:
+async def test_a_resume_costs_no_identify_budget(autojump_clock: MockClock) -> None:
     async with FakeGateway(listen=False, guilds=0) as fake:
         async with connected(fake) as client:
             await client.start_session()
@@ -145,7 +146,9 @@ async def test_a_resume_costs_no_identify_budget() -> None:
 
 
 @pytest.mark.parametrize(("code", "survives"), [(1000, False), (1001, False), (4000, True), (4900, True), (3000, True)])
-async def test_a_client_that_leaves_with_1000_or_1001_ends_its_session(code: int, survives: bool) -> None:
+async def test_a_client_that_leaves_with_1000_or_1001_ends_its_session(
+    autojump_clock: MockClock, code: int, survives: bool
+) -> None:
     async with FakeGateway(listen=False) as fake:
         async with connected(fake) as client:
             await client.start_session()
@@ -153,7 +156,7 @@ async def test_a_client_that_leaves_with_1000_or_1001_ends_its_session(code: int
         assert bool(fake.sessions) is survives
 
 
-async def test_a_client_that_just_goes_keeps_its_session() -> None:
+async def test_a_client_that_just_goes_keeps_its_session(autojump_clock: MockClock) -> None:
     async with FakeGateway(listen=False) as fake:
         async with connected(fake) as client:
             await client.start_session()
@@ -162,7 +165,7 @@ async def test_a_client_that_just_goes_keeps_its_session() -> None:
 
 
 @pytest.mark.parametrize("code", [4000, 4001, 4002, 4005, 4008])
-async def test_our_own_close_keeps_the_session_if_the_code_is_resumable(code: int) -> None:
+async def test_our_own_close_keeps_the_session_if_the_code_is_resumable(autojump_clock: MockClock, code: int) -> None:
     async with FakeGateway(listen=False) as fake, connected(fake) as client:
         await client.start_session()
         fake.close(code)
@@ -171,7 +174,7 @@ async def test_our_own_close_keeps_the_session_if_the_code_is_resumable(code: in
 
 
 @pytest.mark.parametrize("code", [4003, 4004, 4006, 4007, 4009, 4010, 4011, 4012, 4013, 4014])
-async def test_our_own_close_ends_the_session_if_the_code_says_so(code: int) -> None:
+async def test_our_own_close_ends_the_session_if_the_code_says_so(autojump_clock: MockClock, code: int) -> None:
     async with FakeGateway(listen=False) as fake, connected(fake) as client:
         await client.start_session()
         fake.close(code)
@@ -179,7 +182,7 @@ async def test_our_own_close_ends_the_session_if_the_code_says_so(code: int) -> 
         assert not fake.sessions
 
 
-async def test_a_resume_on_a_second_socket_takes_the_session_from_the_first() -> None:
+async def test_a_resume_on_a_second_socket_takes_the_session_from_the_first(autojump_clock: MockClock) -> None:
     async with FakeGateway(listen=False, guilds=0) as fake, connected(fake) as first, connected(fake) as second:
         await first.start_session()
         await second.read()
@@ -192,7 +195,7 @@ async def test_a_resume_on_a_second_socket_takes_the_session_from_the_first() ->
         assert len(fake.sessions) == 1
 
 
-async def test_what_was_dispatched_before_a_fault_arrives() -> None:
+async def test_what_was_dispatched_before_a_fault_arrives(autojump_clock: MockClock) -> None:
     async with FakeGateway(listen=False, guilds=0) as fake, connected(fake) as client:
         await client.start_session()
         await fake.dispatch("TYPING_START", {})
@@ -202,7 +205,7 @@ async def test_what_was_dispatched_before_a_fault_arrives() -> None:
         assert await client.close_code() == 1006
 
 
-async def test_the_same_seed_gives_the_same_session_ids() -> None:
+async def test_the_same_seed_gives_the_same_session_ids(autojump_clock: MockClock) -> None:
     async def session_id(seed: int) -> str:
         async with FakeGateway(listen=False, seed=seed) as fake, connected(fake) as client:
             await client.start_session()
@@ -211,7 +214,7 @@ async def test_the_same_seed_gives_the_same_session_ids() -> None:
     assert await session_id(7) == await session_id(7) != await session_id(8)
 
 
-async def test_the_log_tells_the_story_in_order() -> None:
+async def test_the_log_tells_the_story_in_order(autojump_clock: MockClock) -> None:
     async with FakeGateway(listen=False, guilds=0) as fake:
         async with connected(fake) as client:
             await client.start_session()
@@ -224,7 +227,7 @@ async def test_the_log_tells_the_story_in_order() -> None:
     assert fake.open_connections == 0
 
 
-async def test_the_token_is_nowhere_in_the_log_but_whether_it_matched_is() -> None:
+async def test_the_token_is_nowhere_in_the_log_but_whether_it_matched_is(autojump_clock: MockClock) -> None:
     async with FakeGateway(listen=False, token=TOKEN) as fake:
         async with connected(fake, target=f"/?v=10&encoding=json&x={TOKEN}") as client:
             await client.start_session(presence={"status": TOKEN, TOKEN: 1})
@@ -241,7 +244,7 @@ async def test_the_token_is_nowhere_in_the_log_but_whether_it_matched_is() -> No
     assert matched == [True, False]
 
 
-async def test_max_open_connections_counts_those_that_were_open_together() -> None:
+async def test_max_open_connections_counts_those_that_were_open_together(autojump_clock: MockClock) -> None:
     async with FakeGateway(listen=False) as fake:
         for _ in range(2):
             async with connected(fake) as client:
@@ -254,7 +257,7 @@ async def test_max_open_connections_counts_those_that_were_open_together() -> No
         assert fake.max_open_connections == 2
 
 
-async def test_sent_can_be_counted_by_event_and_by_opcode() -> None:
+async def test_sent_can_be_counted_by_event_and_by_opcode(autojump_clock: MockClock) -> None:
     async with FakeGateway(listen=False, guilds=2) as fake, connected(fake) as client:
         await client.start_session()
         await client.read_events(2)

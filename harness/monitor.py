@@ -1,0 +1,271 @@
+"""Watches a shard's core, step by step, and raises at the first invariant that breaks.
+
+The invariants are those of :mod:`gatewright.spec.invariants`; what needs a history is judged by the ghosts of
+:mod:`gatewright.harness.ghosts` and by :class:`Pace` here, which computes every delay again from what it saw.
+
+    monitor = Monitor(settings)
+    core = monitored(monitor)
+    core.feed(Register(client), now)      # raises InvariantViolated where the table is wrong
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Final, cast
+
+import attrs
+
+from gatewright.fsm.compiled import CompiledTable
+from gatewright.fsm.core import ShardCore
+from gatewright.fsm.errors import Refusal
+from gatewright.fsm.machine import TableMachine
+from gatewright.fsm.runtime import Runtime
+from gatewright.fsm.runtime import Step as Taken
+from gatewright.harness.ghosts import Beats, Broken, Ghost, Registrations, Sessions, Slots, Sockets
+from gatewright.spec import effects, events
+from gatewright.spec.context import Context
+from gatewright.spec.effects import Effect
+from gatewright.spec.events import Event
+from gatewright.spec.expressions import compile_predicate
+from gatewright.spec.invariants import INVARIANTS
+from gatewright.spec.rows import Row, RowKind
+from gatewright.spec.session import Session
+from gatewright.spec.settings import Settings
+from gatewright.spec.states import State
+from gatewright.spec.step_rules import FATAL_CODES, LIVE, SESSION_ENDING_CODES, Step
+from gatewright.spec.table import TABLE
+
+_EPSILON: Final = 1e-6
+_JITTER_LOW: Final = 0.85
+_INVALID_SESSION_WAIT: Final = 1.0
+_RATE_LIMITED: Final = 4008
+_DAY: Final = 86_400.0
+_BUDGET: Final = 1000
+_BURST: Final = 3
+"""Sockets that may be opened in one instant: at the start or by a proof, after one drop, and after another."""
+
+
+class InvariantViolated(AssertionError):
+    """An invariant does not hold. `id` and `text` say which, `detail` how, `journal` what led there."""
+
+    def __init__(self, id: str, text: str, detail: str, journal: tuple[str, ...]) -> None:  # noqa: A002
+        self.id = id
+        self.text = text
+        self.detail = detail
+        self.journal = journal
+        super().__init__(f"{id}: {text}\n  {detail}\n  " + "\n  ".join(journal))
+
+
+@attrs.define
+class Pace:
+    """Attempts, their causes and how long each was waited for (I11, I18)."""
+
+    settings: Settings
+    beats: Beats
+    attempts: int = 0
+    identifies: int = 0
+    identified_at: float | None = None
+    immediate: bool = False
+    floor: float = float("-inf")
+    since: float = 0.0
+    instant: float = float("-inf")
+    burst: int = 0
+
+    def see(self, step: Step) -> Broken:
+        """See :class:`Ghost`."""
+        now, before, after = step.after.now, step.before.state, step.after.state
+        if self.beats.proved:
+            self.attempts = self.identifies = self.burst = 0
+        if step.event.kind is events.EventKind.COMMAND:
+            self.burst = 0
+        if step.current:
+            self._cause(step)
+        if after is State.BACKING_OFF and before is not State.BACKING_OFF:
+            self.since = now
+        timed = before is State.BACKING_OFF and isinstance(step.event, events.DeadlinePassed)
+        if timed and after is not State.FAILED:
+            due = self._earliest(step)
+            if now + _EPSILON < due:
+                yield "I18", f"attempt {self.attempts + 1} comes at {now:.3f} and not before {due:.3f}"
+        for effect in step.effects:
+            if isinstance(effect, effects.OpenSocket):
+                self.attempts += 1
+                self.floor = float("-inf")
+                self.burst = self.burst + 1 if now == self.instant else 1
+                self.instant = now
+                if self.burst > _BURST:
+                    yield "I18", f"{self.burst} sockets are opened in one instant"
+            elif isinstance(effect, effects.SendIdentify):
+                self.identifies += 1
+                self.identified_at = now
+        if (step.after.attempts, step.after.identifies) != (self.attempts, self.identifies):
+            yield "I11", f"{self.attempts} attempts and {self.identifies} IDENTIFYs were seen since the last proof"
+
+    def _cause(self, step: Step) -> None:
+        event, now, before = step.event, step.after.now, step.before.state
+        left = before in {State.CONNECTING, *LIVE} and step.after.state not in {before, *LIVE}
+        if left:
+            self.immediate = isinstance(event, (events.ReconnectRequested, events.Reconnect, events.ForceIdentify))
+        match event:
+            case events.Closed():
+                if event.code == _RATE_LIMITED:
+                    self.floor, self.immediate = max(self.floor, now + self.settings.rate_limit_wait), False
+                elif left:
+                    self.immediate = event.code not in SESSION_ENDING_CODES | FATAL_CODES
+            case events.SessionInvalidated():
+                if left:
+                    self.floor = max(self.floor, now + _INVALID_SESSION_WAIT)
+            case events.SlotUnavailable():
+                if left:
+                    self.attempts = max(self.attempts - 1, 0)
+                    self.floor = max(self.floor, now + event.retry_after)
+            case _:
+                pass
+
+    def _earliest(self, step: Step) -> float:
+        s = self.settings
+        k = self.attempts - self.immediate
+        wait = 0.0 if k <= 0 else _JITTER_LOW * min(s.retry_base * 2.0 ** min(k - 1, 64), s.retry_max)
+        due = max(self.since + wait, self.floor)
+        if step.before.session is None and self.identified_at is not None and self.identifies >= s.free_identifies:
+            metadata = step.before.metadata
+            total = min(metadata.total, _BUDGET) if metadata is not None and metadata.total > 0 else _BUDGET
+            due = max(due, self.identified_at + _DAY / total * s.shard_count)
+        return due
+
+
+@functools.cache
+def _context_rules() -> tuple[tuple[str, str, Callable[[Context, Event], bool]], ...]:
+    return tuple(
+        (invariant.id, text, compile_predicate(text))
+        for invariant in INVARIANTS.values()
+        for text in invariant.contexts
+    )
+
+
+class Monitor:
+    """Judges every step of one shard.
+
+    Args:
+        settings: those of the core.
+        session: the session that the core begins with.
+        size: how many steps the journal of a violation holds.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, session: Session | None = None, size: int = 60) -> None:
+        self.settings = Settings() if settings is None else settings
+        self.steps = 0
+        """How many steps were judged, refusals included."""
+        self._session = session
+        beats = Beats(self.settings)
+        self._ghosts: tuple[Ghost, ...] = (
+            Sockets(self.settings),
+            Registrations(),
+            Slots(),
+            Sessions.of(self.settings, session),
+            beats,
+            Pace(self.settings, beats),
+        )
+        self._journal: deque[str] = deque(maxlen=size)
+
+    @property
+    def session(self) -> Session | None:
+        """The session that the shard began with."""
+        return self._session
+
+    @property
+    def journal(self) -> tuple[str, ...]:
+        """The last steps, oldest first, as lines."""
+        return tuple(self._journal)
+
+    def observe(self, before: Context, event: Event, row: Row, effects: Iterable[Effect], after: Context) -> None:
+        """Judges a step that was taken. `before` is a copy from before it; `after` is only read.
+
+        Raises:
+            InvariantViolated: for the first invariant that does not hold.
+        """
+        step = Step(before, event, row, tuple(effects), after)
+        self._write(step)
+        for invariant in INVARIANTS.values():
+            for rule in invariant.steps:
+                if not rule(step):
+                    self._raise(invariant.id, (rule.__doc__ or rule.__name__).splitlines()[0])
+        for number, text, holds in _context_rules():
+            if not holds(after, event):
+                self._raise(number, f"not true of the context: {text}")
+        for ghost in self._ghosts:
+            for number, detail in ghost.see(step):
+                self._raise(number, detail)
+
+    def observe_refusal(self, before: Context, event: Event, row: Row | None, after: Context) -> None:
+        """Judges a step that was refused, by `row` or because there is none.
+
+        Raises:
+            InvariantViolated: when something changed, or when what was refused is not a command but has a row.
+        """
+        self.steps += 1
+        self._journal.append(f"{after.now:10.3f}  gen {after.gen}  {after.state} refuses {event!r}")
+        if before != after:
+            self._raise("I15", "a refusal changed the context")
+        if row is not None and (row.kind is not RowKind.REFUSE or event.kind is not events.EventKind.COMMAND):
+            self._raise("I15", f"{event.name} is no command, and is refused")
+
+    def _write(self, step: Step) -> None:
+        self.steps += 1
+        names = ", ".join(effect.name for effect in step.effects)
+        self._journal.append(
+            f"{step.after.now:10.3f}  gen {step.after.gen}  {step.before.state} -{step.event!r}-> {step.after.state}"
+            f"  [{names}]  {step.row.id}"
+        )
+
+    def _raise(self, number: str, detail: str) -> None:
+        raise InvariantViolated(number, INVARIANTS[number].text, detail, self.journal)
+
+
+@attrs.frozen
+class Monitored:
+    """A runtime that shows every step to a monitor."""
+
+    inner: Runtime
+    monitor: Monitor
+
+    def step(self, context: Context, event: Event) -> Taken:
+        """Takes the one row for `event`; see :class:`gatewright.fsm.runtime.Runtime`."""
+        before = copy.copy(context)
+        try:
+            row, made = self.inner.step(context, event)
+        except Refusal as refusal:
+            self.monitor.observe_refusal(before, event, refusal.row, context)
+            raise
+        self.monitor.observe(before, event, row, made, context)
+        return row, made
+
+
+@functools.lru_cache(maxsize=8)
+def _runtimes(table: tuple[Row, ...]) -> tuple[TableMachine, CompiledTable]:
+    return TableMachine(table), CompiledTable(table)
+
+
+def monitored(
+    monitor: Monitor,
+    *,
+    table: tuple[Row, ...] = TABLE,
+    random: Callable[[], float] = lambda: 0.5,
+    now: float = 0.0,
+    journal_size: int = 4096,
+) -> ShardCore:
+    """A core on `table` whose every step `monitor` judges, on whichever of the two runtimes it is taken."""
+    machine, compiled = _runtimes(table)
+    return ShardCore(
+        monitor.settings,
+        session=monitor.session,
+        random=random,
+        now=now,
+        journal_size=journal_size,
+        machine=Monitored(machine, monitor),
+        # The core asks nothing of it but `step`.
+        compiled=cast("CompiledTable", Monitored(compiled, monitor)),
+    )

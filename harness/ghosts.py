@@ -32,9 +32,14 @@ class Ghost(Protocol):
         ...
 
 
+def _ignored(step: Step) -> bool:
+    """The table says that it did not happen; whether it may say so is judged by the rules over one step."""
+    return step.row.kind is RowKind.IGNORE
+
+
 @attrs.define
 class Sockets:
-    """The socket that is there, what was said on it, and when it had to be gone (I01, I02, I04)."""
+    """The socket that is there, what was said on it, and when it had to be gone (I01, I02, I04, I07)."""
 
     settings: Settings
     bound: bool = False
@@ -49,7 +54,7 @@ class Sockets:
         event, after = step.event, step.after
         if isinstance(event, events.Register) and step.row.kind is RowKind.TAKE:
             self.bound = True
-        if isinstance(event, events.ConnectionEvent) and event.gen == self.open:
+        if isinstance(event, events.ConnectionEvent) and event.gen == self.open and not _ignored(step):
             if isinstance(event, (events.Closed, events.Aborted, events.ConnectFailed)):
                 self.open = None
             if isinstance(event, events.Hello) and step.before.state is State.AWAITING_HELLO:
@@ -58,6 +63,8 @@ class Sockets:
             yield from self._effect(effect)
         if self.open is not None and after.state not in SOCKET_STATES:
             yield "I04" if after.state in OVER else "I01", f"the socket of generation {self.open} is left behind"
+        if self.closing and after.state in LIVE:
+            yield "I07", f"{after.state} is shown while its socket is being closed"
         yield from self._stops(step)
 
     def _effect(self, effect: effects.Effect) -> Broken:
@@ -178,7 +185,7 @@ class Sessions:
 
     def see(self, step: Step) -> Broken:
         """See :class:`Ghost`."""
-        if step.current and step.row.kind is not RowKind.REFUSE:
+        if step.current and not _ignored(step):
             self._event(step)
         session = step.after.session
         if (None if session is None else session.id) != self.held:
@@ -286,7 +293,7 @@ class Beats:
         """See :class:`Ghost`."""
         self.proved = False
         state = step.before.state
-        if step.current:
+        if step.current and not _ignored(step):
             match step.event:
                 case events.Hello() if state is State.AWAITING_HELLO:
                     self.outstanding = False

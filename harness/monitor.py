@@ -81,7 +81,7 @@ class Pace:
             self.attempts = self.identifies = self.burst = 0
         if step.event.kind is events.EventKind.COMMAND:
             self.burst = 0
-        if step.current:
+        if step.current and step.row.kind is not RowKind.IGNORE:
             self._cause(step)
         if after is State.BACKING_OFF and before is not State.BACKING_OFF:
             self.since = now

@@ -30,7 +30,7 @@ import msgspec
 import trio
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
 
-from gatewright.spec.protocol import Opcode
+from gatewright.spec.protocol import FATAL_CLOSE_CODES, Opcode
 
 FetchMetadata: TypeAlias = Callable[[], Awaitable[tuple[int, tuple[tuple[str, str], ...], bytes]]]
 """Asks ``GET /gateway/bot``; returns ``(status, headers, body)``. ``FakeGateway.metadata`` is one."""
@@ -40,8 +40,8 @@ OpenStream: TypeAlias = Callable[[str], Awaitable[trio.abc.Stream]]
 
 _QUERY = "/?v=10&encoding=json"
 _NO_CLOSE_FRAME = 1006
-_FATAL = frozenset({4004, 4010, 4011, 4012, 4013, 4014})
 _ENDS_SESSION = frozenset({4003, 4005, 4007, 4009})
+"""Close codes after which the first system identified anew (F34)."""
 
 
 async def open_tcp(url: str) -> trio.abc.Stream:
@@ -96,7 +96,8 @@ class NaiveSocket:
         code = _NO_CLOSE_FRAME
         try:
             with self._scope:
-                code = await self._converse(await self._gateway.open_stream(self._url))
+                async with await self._gateway.open_stream(self._url) as stream:
+                    code = await self._converse(stream)
         except* (HandshakeError, ConnectionClosed, OSError, trio.BrokenResourceError):
             pass  # an `error` event, and the `close` event that follows it
         if not self.detached:
@@ -297,7 +298,7 @@ class NaiveGateway:
         self.is_connecting = self.is_connected = False
         self._beating.cancel()
         self._say(f"WebSocket connection closed with code {code}")
-        if code in _FATAL:
+        if code in FATAL_CLOSE_CODES:
             self.should_reconnect = False
         if code in _ENDS_SESSION:
             self.session_id = self.resume_url = None  # and not the sequence (R32)

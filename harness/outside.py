@@ -19,6 +19,7 @@ from gatewright.spec.events import Event
 MAIN_URL: Final = "wss://main.example/"
 RESUME_URL: Final = "wss://resume.example/"
 INTERVAL: Final = 40.0
+_FOR_GOOD: Final = 5
 
 
 class Link(enum.StrEnum):
@@ -51,6 +52,8 @@ class Outside:
 
     registration: type[Event] | None = None
     request: int | None = None
+    requests: int = 0
+    """The number of the last metadata request, answered or not."""
     socket: Socket | None = None
     sessions: int = 0
     late: list[Event] = attrs.field(factory=list[Event])
@@ -90,11 +93,14 @@ class Outside:
         return None
 
     def failure(self, which: int) -> Event | None:
-        """What an outside says that fails in what was asked of it, in one of several ways."""
+        """What an outside says that fails in what was asked of it, in one of several ways; 5 is for good."""
         if self.registration is events.Registered:
-            return events.RegistrationFailed("it raised")
+            return events.RegistrationFailed("it raised") if which == _FOR_GOOD else None
+        if self.request is not None and which == _FOR_GOOD:
+            return events.MetadataFailed(self.request, events.MetadataError.FATAL)
         if self.request is not None:
-            return events.MetadataFailed(self.request, list(events.MetadataError)[which % 3], retry_after=which % 2)
+            error = (events.MetadataError.TRANSIENT, events.MetadataError.MALFORMED)[which % 2]
+            return events.MetadataFailed(self.request, error, retry_after=float(which % 3))
         socket = self.socket
         if socket is None:
             return None
@@ -171,7 +177,7 @@ class Outside:
             case effects.UndoRegistrations():
                 self.registration = events.RegistrationUndone
             case effects.FetchMetadata():
-                self.request = effect.request
+                self.request = self.requests = effect.request
             case effects.CancelMetadata():
                 self.late.append(events.MetadataFetched(effect.request, MAIN_URL))
                 self.request = None

@@ -1,27 +1,22 @@
-"""Hypothesis walks over the sans-I/O core: moves, the strategies that draw them, and the walk that takes them.
+"""Walks over the sans-I/O core: a shard, its outside and its monitor on one clock, and the moves that can be taken.
 
-A move means something in every state, or does nothing, so that a failing walk shrinks by leaving moves out. Two kinds:
-
-* `plausible()`: the outside answers, fails, withholds and comes late, the peer says what it likes on an open socket,
-  and the user gives commands; whatever is no command must have a row;
-* `hostile()`: anything of the alphabet, of any generation, at any time; what has no row must raise and change nothing.
-
-A monitor judges every step of both. `Walk.heal` then lets the outside behave, for the liveness of the whole.
+A move means something in every state, or does nothing, so that a failing walk shrinks by leaving moves out.
+:mod:`gatewright.harness.strategies` draws them for Hypothesis.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol, cast
 
 import attrs
-from hypothesis import strategies as st
 
 from gatewright.fsm.core import ShardCore
 from gatewright.fsm.errors import IllegalTransition
 from gatewright.harness.monitor import Monitor, monitored
-from gatewright.harness.outside import INTERVAL, MAIN_URL, RESUME_URL, Link, Outside
+from gatewright.harness.outside import Link, Outside
 from gatewright.spec import events
+from gatewright.spec.effects import Effect
 from gatewright.spec.events import Event, EventKind
 from gatewright.spec.invariants import LIVENESS, LIVENESS_GOALS
 from gatewright.spec.rows import Row
@@ -30,18 +25,17 @@ from gatewright.spec.settings import Settings
 from gatewright.spec.states import State
 from gatewright.spec.table import TABLE
 
-CLOSE_CODES: Final = (None, 1000, 1001, *range(4000, 4015), 4999)
-_COMMANDS: Final[tuple[Event, ...]] = (
-    events.Register("client"),
-    events.Connect(),
-    events.Reconnect(),
-    events.ForceIdentify(),
-    events.Suspend(),
-    events.Stop(),
-)
-_LIVENESS_EVENTS: Final = 120
-_LIVENESS_SECONDS: Final = 900.0
-"""More than any one wait that an honest outside leads to: the spacing of IDENTIFYs, 86.4 s a shard."""
+LIVENESS_EVENTS: Final = 120
+LIVENESS_SECONDS: Final = 900.0
+"""More than any one wait that an honest outside leads to: the spacing of IDENTIFYs is 86.4 s a shard."""
+
+
+class Move(Protocol):
+    """One move of a walk."""
+
+    def take(self, walk: Walk) -> None:
+        """Does it, or nothing where it means nothing."""
+        ...
 
 
 class Walk:
@@ -62,35 +56,201 @@ class Walk:
         random: Callable[[], float] = lambda: 0.5,
     ) -> None:
         self.now = 0.0
+        self.made: tuple[Effect, ...] = ()
+        """The effects of the last event that was fed, or of the last timers."""
         self.outside = Outside()
         self.monitor = Monitor(settings, session=session, size=4096)
         self.core: ShardCore = monitored(self.monitor, table=table, random=random)
-        self._cells = {(row.source, row.event) for row in table}
+        self.cells = frozenset((row.source, row.event) for row in table)
+
+    @property
+    def state(self) -> State:
+        """The state of the shard."""
+        return self.core.state
+
+    @property
+    def gen(self) -> int:
+        """The generation of the shard."""
+        return self.core.gen
 
     def feed(self, event: Event) -> bool:
         """Feeds `event` now; False when it was refused, which is right for commands and for cells without a row."""
-        state, written = self.core.state, self.core.journal.written
-        known = (state, type(event)) in self._cells
+        state, written = self.state, self.core.journal.written
+        known = (state, type(event)) in self.cells
         try:
-            effects = self.core.feed(event, self.now)
-        except IllegalTransition as refusal:
-            assert not known or event.kind is EventKind.COMMAND, f"{event!r} has a row in {state} and raised"
-            assert refusal.state is state is self.core.state
+            self.made = self.core.feed(event, self.now)
+        except IllegalTransition:
+            # That nothing changed is the monitor's to see.
+            assert not known or event.kind is EventKind.COMMAND, f"{event!r} has a row in {state} and was refused"
             return False
         assert known, f"{event!r} has no row in {state} and was taken"
         assert self.core.journal.written == written + 1
-        self.outside.note(event, effects)
+        self.outside.note(event, self.made)
         return True
 
     def must(self, event: Event) -> None:
         """Feeds an event that a correct driver may feed here: it must have a row."""
-        assert self.feed(event), f"{event!r} is possible, and was refused in {self.core.state}\n{self.story()}"
+        assert self.feed(event), f"{event!r} can happen in {self.state}, and has no row there"
 
     def wait(self, seconds: float) -> None:
-        """Lets time pass, and feeds what is due at the end of it; a driver that was blocked comes late like this."""
+        """Lets time pass, and feeds what is due at the end of it, as late as a driver that was blocked."""
         self.now += seconds
-        for event in self.core_ticks():
-            self.outside.note(*event)
+        self.made = self.core.tick(self.now)
+        self.outside.note(events.DeadlinePassed(), self.made)
 
-    def core_ticks(self) -> list[tuple[Event, tuple[events_effects, ...]]]:
-        raise NotImplementedError
+    def elapse(self) -> bool:
+        """Lets time pass until the next timer is due, and feeds it; False when there is none."""
+        deadline = self.core.next_deadline()
+        if deadline is None:
+            return False
+        self.wait(max(deadline - self.now, 0.0))
+        return True
+
+    def behave(self) -> bool:
+        """One step of an honest outside: its next answer, or, when nothing was asked of it, the next timer."""
+        answer = self.outside.answer()
+        if answer is None:
+            return self.elapse()
+        self.must(answer)
+        return True
+
+    def take(self, moves: Iterable[Move]) -> None:
+        """Takes every move, in order."""
+        for move in moves:
+            move.take(self)
+
+    def reach(self, *wanted: State) -> None:
+        """Goes to one of these states by the way on which everything behaves; registers first, if nobody did.
+
+        Raises:
+            AssertionError: when that way does not lead there within the bounds of liveness.
+        """
+        end = self.now + LIVENESS_SECONDS
+        for _ in range(LIVENESS_EVENTS):
+            if self.state in wanted:
+                return
+            if self.state is State.IDLE:
+                self.must(events.Register("client"))
+            else:
+                assert self.behave(), f"nothing will ever happen in {self.state}"
+            assert self.now <= end, f"{LIVENESS} In {self.state} after {LIVENESS_SECONDS:g} s."
+        raise AssertionError(f"{LIVENESS} In {self.state} after {LIVENESS_EVENTS} events.")
+
+    def heal(self) -> State:
+        """Lets everything behave until a goal of liveness is reached."""
+        self.reach(*LIVENESS_GOALS)
+        return self.state
+
+    def story(self) -> str:
+        """The walk, a line for each step."""
+        return "\n".join(self.monitor.journal)
+
+
+def on(event: events.ConnectionEvent, gen: int) -> events.ConnectionEvent:
+    """The same event, of generation `gen`."""
+    return cast("Callable[..., events.ConnectionEvent]", attrs.evolve)(event, gen=gen)
+
+
+@attrs.frozen
+class Behave:
+    """The outside answers what was asked of it, or time passes; the user starts the shard and comes back to it."""
+
+    def take(self, walk: Walk) -> None:
+        """See :class:`Move`."""
+        match walk.state:
+            case State.IDLE:
+                walk.must(events.Register("client"))
+            case State.SUSPENDED:
+                walk.must(events.Connect())
+            case _:
+                walk.behave()
+
+
+@attrs.frozen
+class Withhold:
+    """Nobody says anything until the next timer is due."""
+
+    def take(self, walk: Walk) -> None:
+        """See :class:`Move`."""
+        walk.elapse()
+
+
+@attrs.frozen
+class Wait:
+    """Time passes, and timers that came due meanwhile are fed at the end of it."""
+
+    seconds: float
+
+    def take(self, walk: Walk) -> None:
+        """See :class:`Move`."""
+        walk.wait(self.seconds)
+
+
+@attrs.frozen
+class Fail:
+    """What was asked of the outside fails, in one of the ways in which it can."""
+
+    which: int
+
+    def take(self, walk: Walk) -> None:
+        """See :class:`Move`."""
+        failure = walk.outside.failure(self.which)
+        if failure is not None:
+            walk.must(failure)
+
+
+@attrs.frozen
+class ComeLate:
+    """An answer that was overtaken comes after all."""
+
+    which: int
+
+    def take(self, walk: Walk) -> None:
+        """See :class:`Move`."""
+        late = walk.outside.late
+        # What has not been overtaken yet is not late: the socket that is there has its own answers.
+        gen = 0 if walk.outside.socket is None else walk.outside.socket.gen
+        old = [event for event in late if not isinstance(event, events.ConnectionEvent) or event.gen != gen]
+        if old:
+            walk.must(old[self.which % len(old)])
+
+
+@attrs.frozen
+class Say:
+    """The peer, or the transport of an open socket, says something; `event` is drawn for generation 0."""
+
+    event: events.ConnectionEvent
+
+    def take(self, walk: Walk) -> None:
+        """See :class:`Move`."""
+        socket = walk.outside.socket
+        if socket is not None and socket.link in {Link.OPEN, Link.CLOSING}:
+            walk.must(on(self.event, socket.gen))
+
+
+@attrs.frozen
+class Order:
+    """The user gives a command, possible or not."""
+
+    command: Event
+
+    def take(self, walk: Walk) -> None:
+        """See :class:`Move`."""
+        walk.feed(self.command)
+
+
+@attrs.frozen
+class Throw:
+    """Any event at all, of the current generation or request or one that lies `back`."""
+
+    event: Event
+    back: int
+
+    def take(self, walk: Walk) -> None:
+        """See :class:`Move`."""
+        event = self.event
+        if isinstance(event, events.ConnectionEvent):
+            event = on(event, walk.gen - self.back)
+        elif isinstance(event, (events.MetadataFetched, events.MetadataFailed)):
+            event = attrs.evolve(event, request=walk.outside.requests - self.back)
+        walk.feed(event)

@@ -34,6 +34,8 @@ from gatewright.spec.states import HEARTBEAT_STATES, SOCKET_STATES, State, Then
 OVER: Final = (State.STOPPED, State.FAILED)
 LIVE: Final = (State.AWAITING_HELLO, *HEARTBEAT_STATES)
 """States with an open socket that is not being left."""
+_OPEN: Final = (*LIVE, State.STALLED, State.DRAINING)
+"""States in which the peer may close."""
 _EARLY: Final = (State.AWAITING_HELLO, State.AWAITING_IDENTIFY_SLOT, State.IDENTIFIED)
 _HANDSHAKEN: Final = (State.IDENTIFIED, State.RESUMING, State.READY)
 
@@ -149,8 +151,9 @@ _ON_A_CONNECTION: Final = (
 def fatal_codes_fail(step: Step) -> bool:
     """A fatal close code of the current socket leads to `failed`."""
     event = step.event
-    fatal = isinstance(event, events.Closed) and event.code in FATAL_CODES and step.current
-    return not fatal or step.after.state is State.FAILED
+    fatal = isinstance(event, events.Closed) and event.code in FATAL_CODES
+    there = step.current and step.before.state in _OPEN
+    return not (fatal and there) or step.after.state is State.FAILED
 
 
 def the_first_failure_stays(step: Step) -> bool:
@@ -164,15 +167,13 @@ def the_first_failure_stays(step: Step) -> bool:
 def _ends_session(step: Step) -> bool:
     """The event takes the session with it, whatever else is remembered."""
     event, state = step.event, step.before.state
-    if step.row.kind is not RowKind.TAKE or not step.current:
-        return False
     match event:
         case events.Stop() | events.ForceIdentify():
-            return True
+            return step.row.kind is RowKind.TAKE
         case events.Closed():
-            return event.code in SESSION_ENDING_CODES
+            return step.current and state in _OPEN and event.code in SESSION_ENDING_CODES
         case events.SessionInvalidated():
-            return state in _EARLY or not event.resumable
+            return step.current and (state in _EARLY or (state in LIVE and not event.resumable))
         case _:
             return False
 

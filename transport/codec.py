@@ -19,11 +19,11 @@ from gatewright.spec.errors import ConfigurationError, GatewrightError
 from gatewright.spec.events import ViolationKind
 from gatewright.spec.protocol import MAX_PAYLOAD_BYTES, Opcode
 from gatewright.transport.dispatch import Dispatch
+from gatewright.transport.token import Token
 from gatewright.transport.urls import usable_resume_url
 
 if TYPE_CHECKING:
     from gatewright.transport.commands import UpdatePresence
-    from gatewright.transport.token import Token
 
 Decoded: TypeAlias = tuple[events.Event, Dispatch | None]
 """An event for the core and, when it is a dispatch, what the consumer gets of it."""
@@ -183,6 +183,16 @@ def _bad_envelope(gen: int, detail: str) -> Decoded:
 # -- writing -----------------------------------------------------------------------------------------------------------
 
 
+def _reveal(value: object) -> str:
+    # The token stays wrapped up to the encoder itself, so that no frame above ever holds it in clear (I22).
+    if isinstance(value, Token):
+        return value.reveal()
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+_encode = msgspec.json.Encoder(enc_hook=_reveal).encode
+
+
 def encode_payload(op: Opcode, data: object) -> bytes:
     """One payload, ready to be sent as a text message.
 
@@ -191,12 +201,13 @@ def encode_payload(op: Opcode, data: object) -> bytes:
         ConfigurationError: if JSON in UTF-8 cannot hold `data`: half a surrogate pair, a type that JSON does not know.
     """
     try:
-        payload = msgspec.json.encode({"op": int(op), "d": data})
+        return check_size(_encode({"op": int(op), "d": data}))
+    except PayloadTooLarge:
+        raise
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        # The error's own text may quote the payload, and IDENTIFY holds the token.
+        # The error's own text may quote the payload.
         kind = type(error).__name__
         raise ConfigurationError(f"a payload of {op.name} cannot be written as JSON in UTF-8 ({kind})") from None
-    return check_size(payload)
 
 
 def check_size(payload: bytes) -> bytes:
@@ -207,8 +218,10 @@ def check_size(payload: bytes) -> bytes:
 
     Source: P54.
     """
-    if len(payload) > MAX_PAYLOAD_BYTES:
-        raise PayloadTooLarge(len(payload))
+    size = len(payload)
+    if size > MAX_PAYLOAD_BYTES:
+        del payload  # it may be an IDENTIFY, and some tracebacks show what local names hold
+        raise PayloadTooLarge(size)
     return payload
 
 
@@ -231,7 +244,7 @@ def encode_identify(
     """IDENTIFY (opcode 2), the one payload that begins a session.
 
     Args:
-        token: revealed here, in its bare form (P33).
+        token: sent in its bare form (P33).
         intents: an :class:`~gatewright.spec.intents.Intents` or its number; 0 is a value and is sent (P24).
         shard: ``(id, count)``, counted from 0; left out when ``None`` (P88).
         presence: the presence to appear with.
@@ -248,7 +261,7 @@ def encode_identify(
     """
     if intents < 0:
         raise ConfigurationError(f"intents must be 0 or above, not {intents}")
-    data: dict[str, object] = {"token": token.reveal(), "properties": dict(properties), "intents": int(intents)}
+    data: dict[str, object] = {"token": token, "properties": dict(properties), "intents": int(intents)}
     if shard is not None:
         shard_id, count = shard
         if not 0 <= shard_id < count:
@@ -275,4 +288,4 @@ def encode_resume(*, token: Token, session_id: str, seq: int) -> bytes:
 
     Source: protocol section 1.3, P37.
     """
-    return encode_payload(Opcode.RESUME, {"token": token.reveal(), "session_id": session_id, "seq": seq})
+    return encode_payload(Opcode.RESUME, {"token": token, "session_id": session_id, "seq": seq})

@@ -7,6 +7,7 @@ the connection ends with exactly one event (`ConnectFailed`, `Closed` or `Aborte
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, cast
 
 import trio
@@ -17,6 +18,7 @@ from trio_websocket import (
     WebSocketConnection,
     wrap_client_stream,
 )
+from wsproto.utilities import ProtocolError
 
 from gatewright.spec.events import (
     Aborted,
@@ -24,17 +26,17 @@ from gatewright.spec.events import (
     CloseFlushed,
     ConnectError,
     ConnectFailed,
-    Event,
+    ConnectionOutcome,
+    Message,
     Opened,
+    ProtocolViolation,
     WriteBlocked,
 )
+from gatewright.transport.inflate import MAX_MESSAGE_BYTES, InflateError, Inflater
 from gatewright.transport.limiter import SendLimiter
 from gatewright.transport.outbox import Fate, Outbox
 from gatewright.transport.seams import ConnectionUnavailable, StreamOpener
 from gatewright.transport.urls import GatewayUrl
-
-MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
-"""Largest message that is accepted. READY of a large bot has megabytes (P81)."""
 
 _RECEIVE_BYTES: Final = 64 * 1024
 _MESSAGE_QUEUE: Final = 64
@@ -48,25 +50,29 @@ _CLOSE_FRAME: Final = 0x88
 class Host(Protocol):
     """What a connection needs of the shard that owns it."""
 
-    def feed(self, event: Event) -> None:
-        """Takes an event into the machine and performs its effects."""
+    def feed_outcome(self, event: ConnectionOutcome) -> None:
+        """Takes what became of the connection into the machine, and performs its effects."""
         ...
 
     async def receive(self, gen: int, message: str | bytes) -> None:
         """Takes a message of the peer; waits while reading is paused."""
         ...
 
+    def feed(self, event: Message) -> None:
+        """Takes what the peer sent in place of a message into the machine, and performs its effects."""
+        ...
+
 
 class WatchedStream(trio.abc.Stream):
-    """The stream below the websocket, which can be asked whether it waits for bytes, and ended.
+    """The stream below the websocket, which counts its reads, and can be ended.
 
     It knows when a close frame has left, which trio-websocket does not tell.
     """
 
     def __init__(self, inner: trio.abc.Stream) -> None:
         self._inner = inner
-        self.waiting = False
-        """Whether a read is under way that has no bytes yet."""
+        self.reads = 0
+        """How often bytes, or their end, have come."""
         self.ended = trio.Event()
         """No more bytes will come."""
         self.close_sent = trio.Event()
@@ -83,15 +89,14 @@ class WatchedStream(trio.abc.Stream):
         await self._inner.wait_send_all_might_not_block()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        """Receives; notes that it waits, and the end."""
-        self.waiting = True
+        """Receives; notes that something came, and the end."""
         try:
             data = await self._inner.receive_some(max_bytes)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.ended.set()
             raise
         finally:
-            self.waiting = False
+            self.reads += 1
         if not data:
             self.ended.set()
         return data
@@ -115,6 +120,7 @@ class Connection:
         gen: the generation.
         url: where to connect, with its query.
         opener: how to open a stream to it.
+        inflater: a new one: what it knows of the peer's stream is this connection's alone (P77).
         host: whom to feed.
         limiter: counts what is sent.
         write_timeout: seconds that a write may take before the connection counts as blocked.
@@ -126,6 +132,7 @@ class Connection:
         gen: int,
         url: GatewayUrl,
         opener: StreamOpener,
+        inflater: Inflater,
         host: Host,
         limiter: SendLimiter,
         write_timeout: float,
@@ -137,20 +144,22 @@ class Connection:
         """Set when nothing of the socket is left."""
         self._url = url
         self._opener = opener
+        self._inflater = inflater
         self._host = host
         self._write_timeout = write_timeout
         self._scope = trio.CancelScope()
         self._stream: WatchedStream | None = None
         self._aborted = False
-        self._at_rest = True
-        self._outcome: Event | None = None
+        self._fed = 0
+        self._stumbled = False
+        self._outcome: ConnectionOutcome | None = None
 
     # -- what the shard asks of it ---------------------------------------------------------------------------------
 
     @property
-    def idle(self) -> bool:
-        """Whether everything that has arrived so far was fed: both readers wait for more."""
-        return self._at_rest and (self._stream is None or self._stream.waiting or self._stream.ended.is_set())
+    def progress(self) -> int:
+        """A number that grows with each read from the socket and with each message that was fed."""
+        return self._fed + (0 if self._stream is None else self._stream.reads)
 
     def close(self, code: int) -> None:
         """Sends a close frame with `code`, after the write that is under way."""
@@ -166,7 +175,7 @@ class Connection:
 
     async def run(self) -> None:
         """Opens the socket, lives on it, and feeds the one event that ends it."""
-        outcome: Event | None = None
+        outcome: ConnectionOutcome | None = None
         try:
             with self._scope:
                 outcome = await self._live()
@@ -176,9 +185,9 @@ class Connection:
                 with trio.CancelScope(shield=True):
                     await self._stream.aclose()
             self.gone.set()
-        self._host.feed(Aborted(self.gen) if self._aborted or outcome is None else outcome)
+        self._host.feed_outcome(Aborted(self.gen) if self._aborted or outcome is None else outcome)
 
-    async def _live(self) -> Event:
+    async def _live(self) -> ConnectionOutcome:
         try:
             self._stream = WatchedStream(await self._opener(self._url))
         except ConnectionUnavailable as failure:
@@ -186,7 +195,7 @@ class Connection:
         try:
             async with trio.open_nursery() as nursery:
                 websocket = await self._handshake(nursery, self._stream)
-                self._host.feed(Opened(self.gen))
+                self._host.feed_outcome(Opened(self.gen))
                 nursery.start_soon(self._write, websocket, nursery.cancel_scope)
                 self._outcome = await self._read(websocket)
                 nursery.cancel_scope.cancel()
@@ -210,7 +219,7 @@ class Connection:
 
             handshake.start_soon(watch_for_the_end)
             websocket = await wrap_client_stream(
-                nursery,
+                cast("trio.Nursery", _Guarded(nursery, self._give_up)),  # it starts its reader there, and nothing else
                 # Typed for sockets; any stream does (it falls back to the text of an unknown endpoint).
                 cast("trio.SocketStream", stream),
                 self._url.authority,
@@ -222,12 +231,12 @@ class Connection:
             opened.append(websocket)
             handshake.cancel_scope.cancel()
         if not opened:
-            raise _HandshakeFailed(ConnectError.GARBAGE, "the connection ended before the upgrade was answered")
+            what = "the answer to the upgrade cannot be understood" if self._stumbled else "it ended before the upgrade"
+            raise _HandshakeFailed(ConnectError.GARBAGE, what)
         return opened[0]
 
-    async def _read(self, websocket: WebSocketConnection) -> Event:
+    async def _read(self, websocket: WebSocketConnection) -> ConnectionOutcome:
         while True:
-            self._at_rest = True
             try:
                 message = await websocket.get_message()
             except ConnectionClosed as closed:
@@ -235,17 +244,31 @@ class Connection:
                     # We closed; what trio-websocket recorded is our code or an echo of it. The writer ends this.
                     await trio.sleep_forever()
                 return self._closed_by_peer(closed.reason)
-            finally:
-                self._at_rest = False
-            await self._host.receive(self.gen, message)
+            self._fed += 1
+            try:
+                whole = self._inflater.feed(message)
+            except InflateError as error:
+                self._host.feed(ProtocolViolation(self.gen, error.violation, str(error)))
+                continue
+            if whole is not None:
+                await self._host.receive(self.gen, whole)
 
+    def _give_up(self) -> None:
+        """trio-websocket's reader stumbled over what the peer sent. What it had read before is still fed."""
+        assert self._stream is not None
+        self._stumbled = True
+        self._stream.ended.set()
+        if self.outbox.close_code is not None:  # it would wait for the peer's answer, which nobody reads any more
+            self._scope.cancel()
+
+    @trio.lowlevel.enable_ki_protection
     async def _write(self, websocket: WebSocketConnection, scope: trio.CancelScope) -> None:
         """The one task that sends."""
         while (outgoing := await self.outbox.next()) is not None:
             with trio.move_on_after(self._write_timeout) as patience:
                 try:
                     await websocket.send_message(outgoing.payload.decode())
-                except ConnectionClosed:
+                except (ConnectionClosed, ProtocolError):  # the latter: trio-websocket is closing by itself
                     outgoing.settle(Fate.LOST)
                     break  # the reader learns why
                 else:
@@ -256,7 +279,7 @@ class Connection:
                         outgoing.settle(Fate.LOST)
             if patience.cancelled_caught:
                 # Half a frame is out: nothing can follow it, not even a close frame.
-                self._host.feed(WriteBlocked(self.gen))
+                self._host.feed_outcome(WriteBlocked(self.gen))
                 return
         code = self.outbox.close_code
         if code is None:
@@ -272,7 +295,7 @@ class Connection:
         self._outcome = Closed(self.gen)
         scope.cancel()
 
-    def _ended(self) -> Event:
+    def _ended(self) -> ConnectionOutcome:
         return Closed(self.gen) if self._outcome is None else self._outcome
 
     def _closed_by_peer(self, close: CloseReason | None) -> Closed:
@@ -280,10 +303,36 @@ class Connection:
             return Closed(self.gen)
         return Closed(self.gen, close.code, (close.reason or "")[:_MAX_REASON])
 
+    @trio.lowlevel.enable_ki_protection
     async def _tell_when_flushed(self) -> None:
         assert self._stream is not None
         await self._stream.close_sent.wait()
-        self._host.feed(CloseFlushed(self.gen))
+        self._host.feed_outcome(CloseFlushed(self.gen))
+
+
+class _Guarded:
+    """A nursery for trio-websocket's reader, which answers pings and malformed frames without asking whether it may.
+
+    What it then raises (of its own, of wsproto's, of h11's) says that the peer cannot be understood, and must not end
+    the shard (R06). A rejected upgrade passes.
+    """
+
+    def __init__(self, nursery: trio.Nursery, stumbled: Callable[[], None]) -> None:
+        self._nursery = nursery
+        self._stumbled = stumbled
+
+    def start_soon(self, function: Callable[[], Awaitable[object]]) -> None:
+        """As a nursery's."""
+        self._nursery.start_soon(self._run, function)
+
+    @trio.lowlevel.enable_ki_protection
+    async def _run(self, function: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await function()
+        except ConnectionRejected:
+            raise
+        except Exception:  # noqa: BLE001 - whatever it stumbled over, it came from the peer
+            self._stumbled()
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

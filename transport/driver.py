@@ -2,7 +2,8 @@
 
 All of it runs in one nursery, a shard's, with one more for each connection inside it. Feeding is synchronous: between
 an event, its transition and the start of its effects there is no checkpoint. Effects run in order; a socket is opened
-only after the one before it is gone (I01).
+only after the one before it is gone (I01). Our tasks are protected from Ctrl-C, which is for the user's block: in the
+middle of a transition it would leave half of one.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ import trio
 from gatewright.fsm.core import ShardCore
 from gatewright.spec import effects as fx
 from gatewright.spec.events import (
+    ConnectionOutcome,
     DeadlinePassed,
     Event,
+    MetadataError,
     MetadataFailed,
     MetadataFetched,
     ReadingPaused,
@@ -32,9 +35,11 @@ from gatewright.spec.events import (
     SlotUnavailable,
 )
 from gatewright.spec.protocol import END_SESSION_CODE, KEEP_SESSION_CODE, Opcode
+from gatewright.spec.states import State
 from gatewright.transport import codec
 from gatewright.transport.connection import Connection
 from gatewright.transport.dispatch import Dispatch
+from gatewright.transport.inflate import Compression, inflater
 from gatewright.transport.limiter import SendLimiter, reserve
 from gatewright.transport.mailbox import Mailbox
 from gatewright.transport.registrar import Registrar
@@ -48,17 +53,20 @@ from gatewright.transport.seams import (
     StreamOpener,
 )
 from gatewright.transport.token import Token
-from gatewright.transport.urls import parse_gateway_url
+from gatewright.transport.urls import UnusableUrl, parse_gateway_url
 
-_QUIET_PASSES: Final = 3
-"""Passes of trio's loop without anything read, after which everything that had arrived was fed: one for the socket to
-become readable, one for trio-websocket's reader, one for ours."""
+_QUIET_PASSES: Final = 5
+"""Passes of trio's loop without anything read or fed, after which everything that had arrived was fed: one for the
+socket to become readable, one for trio-websocket's reader, one for ours, and two for TLS, which reads a record in
+pieces."""
 
 _ROUNDING: Final = 1e-6
 """Seconds by which a timer may be early, because a clock's difference was rounded."""
 
-_MOST_PASSES: Final = 64
-"""Bound on the passes that a due timer waits for a reader that never rests: a flood may not hold a verdict for ever."""
+_MOST_PASSES: Final = 20_000
+_LONGEST_READ: Final = 5.0
+"""Bounds on what a due timer waits for a reader that never rests, in passes and seconds: enough for all that piles up
+while a loop is blocked, and an end to a flood, in which heartbeats need their turn."""
 
 
 class Driver:
@@ -70,6 +78,7 @@ class Driver:
         mailbox: where dispatches go.
         registrar, metadata, opener, gate, clock, wall_clock: the seams of :mod:`gatewright.transport.seams`.
         identify: makes the payload of IDENTIFY.
+        compress: what every connection negotiates, those that resume as well (P36, A19).
         on_step: called after each step, once its effects were begun.
     """
 
@@ -86,6 +95,7 @@ class Driver:
         clock: Clock,
         identify: Callable[[], bytes],
         on_step: Callable[[Event], None],
+        compress: Compression = Compression.NONE,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.core = core
@@ -101,6 +111,7 @@ class Driver:
         self._clock = clock
         self._wall_clock = wall_clock
         self._identify = identify
+        self._compress = compress
         self._on_step = on_step
         self._log = logging.getLogger(f"gatewright.shard.{core.settings.shard_id}")
         self._nursery: trio.Nursery | None = None
@@ -112,7 +123,6 @@ class Driver:
         self._fetching = trio.CancelScope()
         self._acquiring = trio.CancelScope()
         self._slot: tuple[int, Slot] | None = None
-        self._resuming = False
         self._dispatch: Dispatch | None = None
 
     # -- feeding ---------------------------------------------------------------------------------------------------
@@ -129,14 +139,27 @@ class Driver:
 
     async def receive(self, gen: int, message: str | bytes) -> None:
         """Takes a message of the peer on generation `gen`; waits while the consumer's mailbox is full."""
-        event, self._dispatch = codec.decode(message, gen=gen, wall_clock=self._wall_clock)
+        event, dispatch = codec.decode(message, gen=gen, wall_clock=self._wall_clock)
+        if dispatch is not None:
+            # READY answers a RESUME as well, from a server that has begun a new session instead.
+            dispatch.replayed = self.core.state is State.RESUMING and dispatch.type != "READY"
+        self._dispatch = dispatch
         self.feed(event)
         self._dispatch = None
         if self.mailbox.full and self.core.gen == gen:
             self.feed(ReadingPaused(gen))
             await self.mailbox.wait_for_room()
-            self.feed(ReadingResumed(gen))
+            self.feed_outcome(ReadingResumed(gen))
 
+    def feed_outcome(self, event: ConnectionOutcome) -> None:
+        """Takes what became of a connection, unless another one has taken its place: then it says nothing any more.
+
+        A socket is left in the step that aborts it and gone some passes later; meanwhile the next may be asked for.
+        """
+        if event.gen == self.core.gen:
+            self.feed(event)
+
+    @trio.lowlevel.enable_ki_protection
     async def run_timers(self) -> None:
         """Feeds due timers, each after everything that was received before it (I23)."""
         while True:
@@ -185,13 +208,14 @@ class Driver:
 
     async def _read_what_has_come(self) -> None:
         connection = self.connection
-        quiet = 0
+        progress, quiet = -1, 0
+        latest = trio.current_time() + _LONGEST_READ
         for _ in range(_MOST_PASSES):
             # Not cancellable by our own timer scope, which has ended; the nursery's cancellation still comes through.
             await trio.lowlevel.checkpoint()
-            resting = connection is None or connection.idle or self.core.reading_paused
-            quiet = quiet + 1 if resting else 0
-            if quiet >= _QUIET_PASSES:
+            before, progress = progress, 0 if connection is None else connection.progress
+            quiet = quiet + 1 if progress == before else 0
+            if quiet >= _QUIET_PASSES or trio.current_time() >= latest:
                 return
 
     # -- performing ------------------------------------------------------------------------------------------------
@@ -217,8 +241,7 @@ class Driver:
                 self._spawn(self._fetch_metadata, request, delay, self._fetching)
             case fx.CancelMetadata():
                 self._fetching.cancel()
-            case fx.OpenSocket(gen, url, resume):
-                self._resuming = resume
+            case fx.OpenSocket(gen, url):
                 self._open(gen, url)
             case fx.CloseKeepingSession(gen):
                 self._connection_of(gen).close(KEEP_SESSION_CODE)
@@ -265,22 +288,24 @@ class Driver:
         if dispatch is None:
             raise RuntimeError("nothing was received that could be delivered")
         dispatch.session_id = self.core.session_id
-        dispatch.replayed = self._resuming
-        if dispatch.type == "RESUMED":
-            self._resuming = False
         self.mailbox.put(dispatch)
 
     # -- registrations ---------------------------------------------------------------------------------------------
 
     async def _apply_registrations(self, scope: trio.CancelScope) -> None:
         with scope:
+            outcome: Event = Registered()
             try:
                 await self._registrar.apply(self.core.client, holder=self)
             except Exception as error:  # noqa: BLE001 - whatever it is, it ends the registration and surfaces
-                self.registration_error = error
-                self.feed(RegistrationFailed(type(error).__name__))
-            else:
-                self.feed(Registered())
+                outcome = RegistrationFailed(type(error).__name__)
+                if scope.cancel_called:
+                    self.cleanup_errors.append(error)
+                else:
+                    self.registration_error = error
+            # One that takes no notice of being cancelled may end when the shard has long gone on.
+            if not scope.cancel_called:
+                self.feed(outcome)
 
     async def _undo_registrations(self) -> None:
         await self.release()
@@ -288,14 +313,15 @@ class Driver:
 
     async def release(self) -> None:
         """Takes this shard's registration back, shielded and bounded; idempotent. What it raises is collected."""
-        with trio.move_on_after(self.core.settings.undo_timeout, shield=True):
+        with trio.CancelScope(shield=True):
             try:
-                await self._registrar.undo(self.core.client, holder=self)
+                await self._registrar.undo(self.core.client, holder=self, within=self.core.settings.undo_timeout)
             except Exception as error:  # noqa: BLE001 - collected, raised when the shard is left
                 self.cleanup_errors.append(error)
 
     # -- metadata --------------------------------------------------------------------------------------------------
 
+    @trio.lowlevel.enable_ki_protection
     async def _fetch_metadata(self, request: int, delay: float, scope: trio.CancelScope) -> None:
         with scope:
             await trio.sleep(delay)
@@ -303,6 +329,11 @@ class Driver:
                 found = await self._metadata.fetch()
             except MetadataUnavailable as failure:
                 self.feed(MetadataFailed(request, failure.error, failure.reason, failure.retry_after))
+                return
+            try:
+                parse_gateway_url(found.url)
+            except UnusableUrl as unusable:
+                self.feed(MetadataFailed(request, MetadataError.MALFORMED, str(unusable)))
                 return
             self._gate.learn(found)
             self.feed(
@@ -324,8 +355,9 @@ class Driver:
             self.connection,
             Connection(
                 gen=gen,
-                url=parse_gateway_url(url).with_query(),
+                url=parse_gateway_url(url).with_query(compress=self._compress.query),
                 opener=self._opener,
+                inflater=inflater(self._compress),
                 host=self,
                 limiter=SendLimiter(self._clock),
                 write_timeout=self.core.settings.write_timeout,
@@ -333,21 +365,29 @@ class Driver:
         )
         self._spawn(self._connect, before, self.connection)
 
+    @trio.lowlevel.enable_ki_protection
     async def _connect(self, before: Connection | None, connection: Connection) -> None:
-        if before is not None:
-            await before.gone.wait()
-        await connection.run()
+        try:
+            if before is not None:
+                await before.gone.wait()
+            await connection.run()
+        finally:
+            connection.gone.set()  # also when it was ended before it began
 
     # -- identify slots --------------------------------------------------------------------------------------------
 
+    @trio.lowlevel.enable_ki_protection
     async def _acquire_slot(self, gen: int, scope: trio.CancelScope) -> None:
         with scope:
             try:
                 slot = await self._gate.acquire(
-                    shard_id=self.core.settings.shard_id, on_queued=lambda eta: self.feed(SlotQueued(gen, eta))
+                    shard_id=self.core.settings.shard_id, on_queued=lambda eta: self.feed_outcome(SlotQueued(gen, eta))
                 )
             except GateUnavailable as refusal:
-                self.feed(SlotUnavailable(gen, refusal.refusal, refusal.retry_after))
+                self.feed_outcome(SlotUnavailable(gen, refusal.refusal, refusal.retry_after))
+                return
+            if gen != self.core.gen:  # a gate that takes its time even when it is cancelled
+                self._gate.give_back(slot)
                 return
             # No checkpoint from here to the queue of the writer: the slot is used in the step in which it was taken.
             self._slot = (gen, slot)

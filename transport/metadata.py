@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import importlib.metadata
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Final
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import attrs
 import msgspec
@@ -60,9 +59,12 @@ _decode_rate_limited: Final = msgspec.json.Decoder(_RateLimited).decode
 
 @attrs.frozen
 class _Response:
+    """What came back. `fault` says why the body cannot be used; a status of trouble counts all the same."""
+
     status: int
     retry_after: str
     body: bytes
+    fault: str = ""
 
 
 class HttpMetadataSource:
@@ -114,21 +116,26 @@ class HttpMetadataSource:
     def _default_client(self) -> httpx2.AsyncClient:
         import httpx2
 
-        # The client's own bound falls before ours, because its TLS handshake closes the socket when it times out and
-        # leaves it to the garbage collector when it is cancelled.
-        return httpx2.AsyncClient(verify=default_ssl_context(), timeout=self._timeout * 0.75)
+        return httpx2.AsyncClient(verify=default_ssl_context(), timeout=self._timeout)
 
     async def _request(self) -> _Response | MetadataUnavailable:
         # The failure is returned and raised by the caller, outside of the handler: httpx2's exceptions hold the request
         # and its headers, and must not hang on ours.
         import httpx2
 
+        opened: list[trio.abc.AsyncResource] = []
+
+        async def trace(event: str, info: Mapping[str, Any]) -> None:
+            if event.endswith("connect_tcp.complete"):
+                opened.append(info["return_value"])
+
         try:
             async with self._make_client() as client:
-                request = client.build_request("GET", self._url, headers={"User-Agent": _user_agent()})
+                request = client.build_request("GET", self._url, headers={"User-Agent": user_agent()})
                 request.headers["Authorization"] = f"Bot {self._token.reveal()}"  # shown as [secure] by its repr
                 # What is not compressed cannot be small on the wire and large in memory.
                 request.headers["Accept-Encoding"] = "identity"
+                request.extensions = {**request.extensions, "trace": trace}
                 response = await client.send(request, stream=True, follow_redirects=False)
                 try:
                     return await _read(response)
@@ -137,17 +144,32 @@ class HttpMetadataSource:
         except (httpx2.RequestError, httpx2.InvalidURL, httpx2.StreamError, OSError) as error:
             # The class says what happened; the text may quote what the peer sent.
             return _transient(type(error).__name__)
+        finally:
+            # A TLS handshake that is cancelled leaves its socket to the garbage collector (httpcore2 2.16).
+            with trio.CancelScope(shield=True):
+                for stream in opened:
+                    await stream.aclose()
 
 
-async def _read(response: httpx2.Response) -> _Response | MetadataUnavailable:
+async def _read(response: httpx2.Response) -> _Response:
+    status, retry_after = response.status_code, response.headers.get("Retry-After", "")
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-        return _malformed("the answer is compressed although that was not asked for")
+        return _Response(status, retry_after, b"", "the answer is compressed although that was not asked for")
     body = bytearray()
-    async for chunk in response.aiter_raw():
-        body += chunk
-        if len(body) > MAX_BODY:
-            return _malformed(f"the answer has more than {MAX_BODY} bytes")
-    return _Response(response.status_code, response.headers.get("Retry-After", ""), bytes(body))
+    size = 0
+    try:
+        async for chunk in response.aiter_bytes():
+            size += len(chunk)
+            if size > MAX_BODY:
+                # Closed and not left: the next read fails and so ends each of the generators that httpx2 stacks here.
+                await response.aclose()
+            else:
+                body += chunk
+    except Exception:
+        if size <= MAX_BODY:
+            raise
+    fault = f"the answer has more than {MAX_BODY} bytes" if size > MAX_BODY else ""
+    return _Response(status, retry_after, bytes(body), fault)
 
 
 def _interpret(response: _Response) -> Metadata:
@@ -158,13 +180,22 @@ def _interpret(response: _Response) -> Metadata:
         raise _transient(f"HTTP {status}", _retry_after(response))
     if status != 200:
         raise _malformed(f"HTTP {status} where 200 was expected")
+    if response.fault:
+        raise _malformed(response.fault)
+    metadata = _parse(response.body)
+    if isinstance(metadata, MetadataUnavailable):
+        raise metadata
+    return metadata
+
+
+def _parse(body: bytes) -> Metadata | MetadataUnavailable:
     try:
-        answer = _decode_answer(response.body)
+        answer = _decode_answer(body)
         url = str(parse_gateway_url(answer.url))
     except UnusableUrl as error:
-        raise _malformed(str(error)) from None
-    except (ValueError, RecursionError):
-        raise _malformed("the answer is not JSON of the documented shape") from None
+        return _malformed(str(error))
+    except (ValueError, RecursionError):  # their texts may quote the body
+        return _malformed("the answer is not JSON of the documented shape")
     limit = answer.session_start_limit
     return Metadata(
         url=url,
@@ -194,17 +225,15 @@ def _malformed(reason: str) -> MetadataUnavailable:
     return MetadataUnavailable(MetadataError.MALFORMED, reason)
 
 
-@functools.cache
-def _user_agent() -> str:
-    """The form that Discord demands (P08), with the project's address as it was packaged."""
+def user_agent() -> str:
+    """What HTTP requests call themselves, in the form that Discord demands (P08), with the packaged address."""
     url = PROJECT_URL
     try:
         addresses = importlib.metadata.metadata("gatewright").get_all("Project-URL") or []
     except importlib.metadata.PackageNotFoundError:  # a checkout that was not installed
         addresses = []
-    for address in addresses:
-        url = address.partition(",")[2].strip() or url
-        break
+    if addresses:
+        url = addresses[0].partition(",")[2].strip() or url  # "label, address"
     return f"DiscordBot ({url}, {__version__})"
 
 
@@ -317,6 +346,4 @@ class CachedMetadataSource:
         if not fatal and self._answer is not None and now < self._answered + self._url_ttl:
             return self._answer
         # A new exception for each caller: one that is raised in several tasks collects the frames of all of them.
-        raise MetadataUnavailable(
-            outcome.error, outcome.reason, max(outcome.retry_after, self._refused_until - now, 0.0)
-        )
+        raise MetadataUnavailable(outcome.error, outcome.reason, max(0.0, self._refused_until - now))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable
 
 import trio
@@ -40,32 +41,51 @@ class Registrar:
         """
         async with self._lock:
             if not self._complete:
+                _raise(await self._undo_all(client, math.inf))  # what a shard began that was stopped meanwhile
                 for registration in self._registrations:
                     self._begun.append(registration)
                     await registration.apply(client)
                 self._complete = True
             self._holders.add(holder)
 
-    async def undo(self, client: object, *, holder: object) -> None:
+    async def undo(self, client: object, *, holder: object, within: float = math.inf) -> None:
         """Takes `holder`'s registration back; undoes everything that was begun, in reverse, when nobody else holds it.
 
-        Every step runs (I14).
+        Every step runs (I14). When `within` seconds are over, the step that lasts is cancelled, and those after it
+        run to where they would wait.
 
         Raises:
-            ExceptionGroup: with what the steps raised.
+            ExceptionGroup: with what the steps raised, a :class:`trio.TooSlowError` for each that was cancelled.
         """
-        errors: list[Exception] = []
-        async with self._lock:
-            self._holders.discard(holder)
+        deadline = trio.current_time() + within
+        self._holders.discard(holder)
+        try:
+            with trio.fail_at(deadline):
+                await self._lock.acquire()
+        except trio.TooSlowError as error:  # another shard is at it, and takes no notice of its own deadline
+            _raise([error])
+        try:
             if self._holders:
                 return
             self._complete = False
-            while self._begun:
-                registration = self._begun.pop()
-                try:
-                    await registration.undo(client)
-                except Exception as error:  # noqa: BLE001 - collected; every step must run
-                    _LOGGER.error("undoing a registration failed: %s", type(error).__name__)
-                    errors.append(error)
-        if errors:
-            raise ExceptionGroup("undoing registrations failed", errors)
+            errors = await self._undo_all(client, deadline)
+        finally:
+            self._lock.release()
+        _raise(errors)
+
+    async def _undo_all(self, client: object, deadline: float) -> list[Exception]:
+        errors: list[Exception] = []
+        while self._begun:
+            try:
+                with trio.fail_at(deadline):
+                    await self._begun[-1].undo(client)
+            except Exception as error:  # noqa: BLE001 - collected; every step must run
+                _LOGGER.error("undoing a registration failed: %s", type(error).__name__)
+                errors.append(error)
+            self._begun.pop()
+        return errors
+
+
+def _raise(errors: list[Exception]) -> None:
+    if errors:
+        raise ExceptionGroup("undoing registrations failed", errors)

@@ -154,7 +154,11 @@ class IdentifyGate(Protocol):
         ...
 
     def learn(self, metadata: Metadata) -> None:
-        """Take over what the server says of budget and buckets. Called with every answer that was really fetched."""
+        """Take over what the server says of budget and buckets.
+
+        Called with every answer of the metadata source. One that comes out of a cache is the same object again and must
+        not renew the budget.
+        """
         ...
 
 

@@ -7,6 +7,7 @@ import random as random_module
 import weakref
 from collections import deque
 from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Final, Self
 
@@ -19,6 +20,7 @@ from gatewright.fsm.journal import Journal, Record
 from gatewright.spec.errors import ConfigurationError
 from gatewright.spec.events import Connect, Dispatched, Event, ForceIdentify, Reconnect, Register, Stop, Suspend
 from gatewright.spec.intents import Intents
+from gatewright.spec.protocol import API_VERSION
 from gatewright.spec.rows import RowKind
 from gatewright.spec.session import Session
 from gatewright.spec.settings import Settings
@@ -27,8 +29,9 @@ from gatewright.transport import codec
 from gatewright.transport.commands import UpdatePresence, UserCommand, encode_command
 from gatewright.transport.dispatch import Dispatch
 from gatewright.transport.driver import Driver
-from gatewright.transport.errors import NotReady, ShardFailed, ShardStopped, shard_failed
+from gatewright.transport.errors import NotReady, RegistrationError, ShardFailed, ShardStopped, shard_failed
 from gatewright.transport.gate import InMemoryIdentifyGate
+from gatewright.transport.inflate import Compression, CompressionName, compression
 from gatewright.transport.mailbox import Mailbox
 from gatewright.transport.metadata import HttpMetadataSource
 from gatewright.transport.registrar import Registrar
@@ -43,6 +46,7 @@ from gatewright.transport.seams import (
 )
 from gatewright.transport.streams import TcpStreamOpener
 from gatewright.transport.token import Token
+from gatewright.transport.urls import parse_gateway_url, usable_resume_url
 
 DEFAULT_QUEUE: Final = 1000
 _TRANSITIONS_KEPT: Final = 1000
@@ -69,6 +73,9 @@ class Shard:
         queue: how many dispatches may wait for the consumer before reading pauses.
         metadata, opener, gate, clock, random, observers: the seams (:mod:`gatewright.transport.seams`).
         large_threshold: see :func:`gatewright.transport.codec.encode_identify`.
+        compress: how the gateway compresses what it sends: ``none``; ``zlib-stream`` or ``zstd-stream``, which keep one
+            context a connection, and of which the latter needs the extra ``gatewright[zstd]`` before Python 3.14;
+            ``payload``, single messages. A `session` wants the value that it was begun with (A19).
 
     Raises:
         ConfigurationError: for a value that cannot work, before any I/O.
@@ -88,6 +95,7 @@ class Shard:
         shard_count: int = 1,
         queue: int = DEFAULT_QUEUE,
         large_threshold: int | None = None,
+        compress: Compression | CompressionName = "none",
         metadata: MetadataSource | None = None,
         opener: StreamOpener | None = None,
         gate: IdentifyGate | None = None,
@@ -97,14 +105,18 @@ class Shard:
     ) -> None:
         self._token = token if isinstance(token, Token) else Token(token)
         self._client = client
-        chosen = Settings(shard_id=shard_id, shard_count=shard_count) if settings is None else settings
+        if not isinstance(intents, int) or isinstance(intents, bool):
+            raise ConfigurationError(f"intents must be members of gatewright.Intents, or their number, not {intents!r}")
+        chosen = _choose_settings(settings, shard_id, shard_count)
         self._settings = attrs.evolve(chosen, intents=int(intents))
-        if isinstance(queue, bool) or queue < 1:
-            raise ConfigurationError(f"queue must be at least 1 dispatch, not {queue!r}")
+        if not isinstance(queue, int) or isinstance(queue, bool) or queue < 1:
+            raise ConfigurationError(f"queue must be a whole number of at least 1 dispatch, not {queue!r}")
+        parse_gateway_url(self._settings.fallback_url)
         if session is not None:
-            _check_session(session, self._settings)
+            session = _checked_session(session, self._settings, self._token)
         self._presence = presence
         self._large_threshold = large_threshold
+        self._compress = compression(compress)
         self._identify_payload()  # refuses what cannot be sent, now rather than at the first HELLO
         self._session = session
         self._registrar = registrations if isinstance(registrations, Registrar) else Registrar(registrations)
@@ -119,18 +131,19 @@ class Shard:
         self._driver: Driver | None = None
         self._core = ShardCore(self._settings, session=session, random=random)
         self._nursery: trio.Nursery | None = None
-        self._nursery_manager = trio.open_nursery()
+        self._nursery_manager: AbstractAsyncContextManager[trio.Nursery] | None = None
         # Weak: a watcher that is forgotten is gone, without having to say so.
         self._watchers: weakref.WeakSet[Transitions] = weakref.WeakSet()
         self._written = 0
         self._failure_seen = False
+        self._left = False
 
     # -- the block -------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
         """Registers, and returns at once."""
         if self._driver is not None:
-            raise ConfigurationError("a Shard is used once; make a new one, with session=old.session to resume")
+            raise ConfigurationError(_ONCE)
         self._core = ShardCore(self._settings, session=self._session, random=self._random, now=self._clock())
         self._driver = Driver(
             self._core,
@@ -142,8 +155,10 @@ class Shard:
             gate=InMemoryIdentifyGate(clock=self._clock) if self._gate is None else self._gate,
             clock=self._clock,
             identify=self._identify_payload,
+            compress=self._compress,
             on_step=self._after_step,
         )
+        self._nursery_manager = trio.open_nursery()
         self._nursery = await self._nursery_manager.__aenter__()
         self._nursery.start_soon(self._driver.run)
         self._driver.feed(Register(self._client))
@@ -154,13 +169,18 @@ class Shard:
     ) -> bool | None:
         """Stops the shard, shielded and bounded, and raises a failure that nobody has seen yet."""
         assert self._nursery is not None
+        assert self._nursery_manager is not None
         if not self._nursery.cancel_scope.cancel_called:
             # The table bounds this; the scope bounds what the table cannot see, a crash of our own tasks.
             with trio.move_on_after(self._longest_wind_down(), shield=True):
                 await self._wind_down()
-        await self._running().release()
+        driver = self._running()
+        await driver.release()
         self._mailbox.close()
-        await self._running().end()
+        await driver.end()
+        self._left = True
+        for watcher in tuple(self._watchers):
+            watcher.end()
         if self._nursery.cancel_scope.cancel_called:
             # A task of ours crashed, and the nursery has cancelled the block: it knows what to make of that.
             return await self._nursery_manager.__aexit__(kind, error, trace)
@@ -183,7 +203,8 @@ class Shard:
         return settings.final_close_timeout + settings.undo_timeout + settings.close_timeout
 
     def _raise_what_nobody_saw(self) -> None:
-        errors: list[Exception] = list(self._running().cleanup_errors)
+        assert self._driver is not None
+        errors: list[Exception] = list(self._driver.cleanup_errors)
         if self._core.failure is not None and self.state is State.FAILED and not self._failure_seen:
             errors.insert(0, self._seen_failure())
         if len(errors) == 1:
@@ -255,19 +276,18 @@ class Shard:
         wanted = {State(state) for state in states}
         if not wanted:
             raise ValueError("name at least one state to wait for")
-        await trio.lowlevel.checkpoint()
-        if self.state in wanted:
-            return self.state
-        moves = self.transitions()
-        async for record in moves:
-            if record.to in wanted:
-                return record.to
+        found = await self._settled(*wanted)
+        if found is not None:
+            return found
         if self.state is State.FAILED:
             raise self._seen_failure()
         raise ShardStopped(f"the shard stopped before it was {' or '.join(sorted(wanted))}")
 
     def transitions(self) -> Transitions:
-        """The moves between states from now on, until the shard is over. A watcher that lags loses the oldest."""
+        """The moves between states from now on, until the shard is over or its block was left.
+
+        A watcher that lags loses the oldest.
+        """
         return Transitions(self)
 
     def __aiter__(self) -> Self:
@@ -361,30 +381,41 @@ class Shard:
             shard=(self._settings.shard_id, self._settings.shard_count),
             presence=self._presence,
             large_threshold=self._large_threshold,
+            compress=self._compress is Compression.PAYLOAD,
         )
 
     def _running(self) -> Driver:
         if self._driver is None:
             raise ConfigurationError("the shard is not running; use it as: async with Shard(...) as shard")
+        if self._left:
+            raise ConfigurationError(f"the block of this shard was left; {_ONCE}")
         return self._driver
 
     def _seen_failure(self) -> ShardFailed:
         assert self._core.failure is not None
+        assert self._driver is not None
         self._failure_seen = True
         error = shard_failed(self._core.failure)
-        error.__cause__ = self._running().registration_error
+        if isinstance(error, RegistrationError):
+            error.__cause__ = self._driver.registration_error
         return error
 
-    async def _settled(self, *states: State) -> State:
+    async def _settled(self, *states: State) -> State | None:
+        """The first of `states` that is entered; ``None`` when the shard is over, or its block left, without."""
         moves = self.transitions()
-        while self.state not in states:
-            await anext(moves)
-        return self.state
+        if self.state in states:
+            found = self.state
+            await trio.lowlevel.checkpoint()
+            return found
+        async for record in moves:
+            if record.to in states:
+                return record.to
+        return None
 
     async def _socket_gone(self) -> None:
-        connection = self._running().connection
-        if connection is not None:
-            await connection.gone.wait()
+        driver = self._driver
+        if driver is not None and driver.connection is not None:
+            await driver.connection.gone.wait()
 
     def _watch(self, watcher: Transitions) -> None:
         self._watchers.add(watcher)
@@ -417,6 +448,7 @@ class Shard:
 
 
 _LOUD: Final = frozenset({State.STALLED, State.FAILED})
+_ONCE: Final = "a Shard is used once; make a new one, with session=old.session to resume"
 
 
 class Transitions:
@@ -429,6 +461,7 @@ class Transitions:
         self._shard = shard
         self._queue: deque[Record] = deque()
         self._lot = trio.lowlevel.ParkingLot()
+        self._ended = shard._left
         self.lost = 0
         shard._watch(self)
 
@@ -440,6 +473,11 @@ class Transitions:
         self._queue.append(record)
         self._lot.unpark_all()
 
+    def end(self) -> None:
+        """Called by the shard when its block was left: there will be no more."""
+        self._ended = True
+        self._lot.unpark_all()
+
     def __aiter__(self) -> Self:
         """An iterator is its own."""
         return self
@@ -448,14 +486,28 @@ class Transitions:
         """The next move."""
         await trio.lowlevel.checkpoint()
         while not self._queue:
-            if STATES[self._shard.state].absorbing:
+            if self._ended or STATES[self._shard.state].absorbing:
                 raise StopAsyncIteration
             await self._lot.park()
         return self._queue.popleft()
 
 
-def _check_session(session: Session, settings: Settings) -> None:
-    """A session resumes only with the shard pair and the intents that it was begun with (P44, P92)."""
+def _choose_settings(settings: Settings | None, shard_id: int, shard_count: int) -> Settings:
+    if settings is None:
+        return Settings(shard_id=shard_id, shard_count=shard_count)
+    if (shard_id, shard_count) not in {(0, 1), (settings.shard_id, settings.shard_count)}:
+        raise ConfigurationError(
+            f"shard {shard_id} of {shard_count} is asked for, and the settings say {settings.shard_id} of "
+            f"{settings.shard_count}; say it once, in the settings"
+        )
+    return settings
+
+
+def _checked_session(session: Session, settings: Settings, token: Token) -> Session:
+    """A session resumes only with the shard pair, the intents and the bot that it was begun with (P44, P92).
+
+    A resume URL that cannot be used is left out: the main one resumes as well (R20).
+    """
     if (session.shard, session.shard_count) != (settings.shard_id, settings.shard_count):
         raise ConfigurationError(
             f"the session belongs to shard {session.shard} of {session.shard_count}, this is shard "
@@ -466,3 +518,12 @@ def _check_session(session: Session, settings: Settings) -> None:
             f"the session was begun with intents {session.intents}, this shard asks for {settings.intents}; "
             "intents change with a new session only"
         )
+    if session.bot_id and token.bot_id and session.bot_id != token.bot_id:
+        raise ConfigurationError("the session belongs to another bot than the token; begin a new session instead")
+    if session.api_version != API_VERSION:
+        raise ConfigurationError(
+            f"the session speaks version {session.api_version} of the gateway, this is {API_VERSION}; begin a new session"
+        )
+    if not 1 <= len(session.id) <= codec.MAX_SESSION_ID or not 0 <= session.seq < 2**63:
+        raise ConfigurationError("the session has no id or no sequence that could be sent; begin a new session instead")
+    return attrs.evolve(session, resume_url=usable_resume_url(session.resume_url))

@@ -27,8 +27,10 @@ from gatewright.harness.fake.script import (
     After,
     Amend,
     Answer,
+    Bomb,
     Close,
     Connection,
+    Corrupt,
     Dark,
     Delay,
     Dispatch,
@@ -38,6 +40,7 @@ from gatewright.harness.fake.script import (
     Reconnect,
     RequestHeartbeat,
     Send,
+    Split,
     Withhold,
 )
 from gatewright.harness.fake.server import FakeGateway
@@ -47,10 +50,12 @@ __all__ = [
     "After",
     "Amend",
     "Answer",
+    "Bomb",
     "Close",
     "CloseFrame",
     "Closed",
     "Connection",
+    "Corrupt",
     "Dark",
     "Delay",
     "Dispatch",
@@ -71,5 +76,6 @@ __all__ = [
     "Send",
     "Sent",
     "Side",
+    "Split",
     "Withhold",
 ]

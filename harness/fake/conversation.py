@@ -11,6 +11,7 @@ import msgspec
 import trio
 
 from gatewright.harness.fake import payloads
+from gatewright.harness.fake.compression import Deflater, negotiate
 from gatewright.harness.fake.identify import BudgetSpent, Identify, Resume
 from gatewright.harness.fake.link import Link, Procedure, amended
 from gatewright.harness.fake.log import Received, Side
@@ -18,8 +19,10 @@ from gatewright.harness.fake.script import Amend, Answer, Close, Connection, Inv
 from gatewright.harness.fake.sessions import Dispatched, Session
 from gatewright.harness.fake.wire import Wire
 from gatewright.harness.fake.world import World
+from gatewright.spec.errors import ConfigurationError
 from gatewright.spec.intents import Intents
 from gatewright.spec.protocol import CloseCode, CloseKind, Opcode, close_kind
+from gatewright.transport.inflate import Compression
 
 _UNKNOWN_OPCODE: Final = Close(CloseCode.UNKNOWN_OPCODE, "Unknown opcode.")
 _DECODE_ERROR: Final = Close(CloseCode.DECODE_ERROR, "Error while decoding payload.")
@@ -60,9 +63,11 @@ class Conversation(Link):
     def _open(self) -> Procedure:
         if (yield from self._step("accept")) is None:
             return
-        if (refusal := _unsupported(self._query)) is not None:
-            self.perform(refusal, step="accept")
+        negotiated = _negotiate(self._query)
+        if isinstance(negotiated, Answer):
+            self.perform(negotiated, step="accept")
             return
+        self._deflater = Deflater(negotiated)
         self._wire.accept()
         self._feed(b"")  # what came before the 101 was only held back
         if self._query.get("v", [""])[-1] not in {str(version) for version in self._world.rules.api_versions}:
@@ -120,11 +125,13 @@ class Conversation(Link):
             self.perform(verdict, step="on_identify")
             return
         self._authenticated = True
+        if identify.compress:
+            self._deflater.compress_payloads()
         amends = yield from self._step("ready")
         if amends is None:
             return
         session = self._world.sessions.create(shard=verdict.shard, intents=verdict.intents, connection=self.number)
-        self._session = session
+        self._session, session.compress = session, identify.compress
         guilds = self._world.guilds_of(session.shard)
         ready = payloads.ready(session, guilds, resume_url=self._world.resume_url, sent_shard=verdict.sent_shard)
         self._send(Opcode.DISPATCH, amended(ready, amends), seq=session.next_seq(), event="READY")
@@ -148,6 +155,8 @@ class Conversation(Link):
             return
         self._authenticated, self._session = True, session
         self._world.sessions.claim(session, self.number)
+        if session.compress:
+            self._deflater.compress_payloads()
         yield from self._replay(session, resume.seq)
 
     def _replay(self, session: Session, seq: int) -> Procedure:
@@ -259,12 +268,12 @@ def _amended_if_object(data: object, amends: tuple[Amend, ...]) -> object:
     return amended(cast("Mapping[str, object]", data), amends) if isinstance(data, Mapping) else data
 
 
-def _unsupported(query: Mapping[str, list[str]]) -> Answer | None:
+def _negotiate(query: Mapping[str, list[str]]) -> Compression | Answer:
     """What this fake cannot speak is refused in words, before the 101, rather than answered in another language."""
     encoding = query.get("encoding", ["json"])[-1]
     if encoding != "json":
         return Answer(400, {"message": f"The fake gateway speaks encoding=json, not {encoding}", "code": 0})
-    compress = query.get("compress", [""])[-1]
-    if compress:
-        return Answer(400, {"message": f"The fake gateway does not compress yet: compress={compress}", "code": 0})
-    return None
+    try:
+        return negotiate(query["compress"][-1] if "compress" in query else None)
+    except ConfigurationError as error:
+        return Answer(400, {"message": f"The fake gateway does not speak that: {error}", "code": 0})

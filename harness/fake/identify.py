@@ -23,6 +23,7 @@ class Identify:
     intents: int | msgspec.UnsetType = msgspec.UNSET
     shard: tuple[int, int] | None = None
     large_threshold: int = 50
+    compress: bool = False
 
 
 @attrs.frozen(kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from typing import TypeAlias
 
 import trio
@@ -17,13 +17,16 @@ from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessa
 from wsproto.utilities import RemoteProtocolError
 
 from gatewright.harness.fake import payloads
+from gatewright.harness.fake.compression import Deflater
 from gatewright.harness.fake.http import response
 from gatewright.harness.fake.log import Acted, Closed, CloseFrame, Sent, Side
 from gatewright.harness.fake.script import (
     Amend,
     Answer,
+    Bomb,
     Close,
     Connection,
+    Corrupt,
     Dark,
     Delay,
     Dispatch,
@@ -35,11 +38,13 @@ from gatewright.harness.fake.script import (
     Reconnect,
     RequestHeartbeat,
     Send,
+    Split,
     Withhold,
 )
 from gatewright.harness.fake.wire import Wire
 from gatewright.harness.fake.world import World
 from gatewright.spec.protocol import Opcode
+from gatewright.transport.inflate import Compression
 
 Procedure: TypeAlias = Generator[float, None, None]
 Step: TypeAlias = Generator[float, None, tuple[Amend, ...] | None]
@@ -62,6 +67,7 @@ class Link(ABC):
         self._plan = plan
         self._occurrences: Counter[str] = Counter()
         self._partial: list[bytes] = []
+        self._deflater = Deflater(Compression.NONE)  # until something else is negotiated
         self._first_close: tuple[Side, int | None] | None = None
 
     @abstractmethod
@@ -98,7 +104,7 @@ class Link(ABC):
                 nursery.cancel_scope.cancel()
         finally:
             self._leave(code=None, by=by)
-            code = None if self._first_close is None else self._first_close[1]
+            by, code = self._first_close or (by, None)
             self._world.log.add(Closed(time=trio.current_time(), connection=self.number, by=by, code=code))
 
     def light_up(self) -> None:
@@ -138,9 +144,13 @@ class Link(ABC):
             case Dispatch(event, data):
                 self._dispatch(event, data)
             case Send(message):
-                frame = BytesMessage(data=message) if isinstance(message, bytes) else TextMessage(data=message)
                 record = Sent(time=trio.current_time(), connection=self.number, op=None, data=message)
-                self._wire.send(frame, lambda: self._world.note(record))
+                self._send_frames([message], record)
+            case Split() | Corrupt():
+                self._deflater.prepare(action)
+            case Bomb(size):
+                record = Sent(time=trio.current_time(), connection=self.number, op=None, data=repr(action))
+                self._send_frames(self._deflater.bomb(size), record)
             case _:
                 pass
 
@@ -168,8 +178,17 @@ class Link(ABC):
         if not self._wire.opened:
             return
         record = Sent(time=trio.current_time(), connection=self.number, op=op, data=data, seq=seq, event=event)
-        frame = TextMessage(data=payloads.envelope(op, data, seq=seq, event=event))
-        self._wire.send(frame, lambda: self._world.note(record))
+        self._send_frames(self._deflater.frames(payloads.envelope(op, data, seq=seq, event=event)), record)
+
+    def _send_frames(self, messages: Sequence[str | bytes], record: Sent) -> None:
+        """Send `messages`, which are one of the gateway's; it is noted with the first of them."""
+
+        def note() -> None:
+            self._world.note(record)
+
+        for position, message in enumerate(messages):
+            frame = BytesMessage(data=message) if isinstance(message, bytes) else TextMessage(data=message)
+            self._wire.send(frame, None if position else note)
 
     def _close(self, code: int, reason: str) -> None:
         assert self._nursery is not None

@@ -73,7 +73,7 @@ class CloseFrame(Record):
 
 @attrs.frozen(kw_only=True)
 class Closed(Record):
-    """The socket is gone. `code` is that of the first close frame, ``None`` when there was none: a drop."""
+    """The socket is gone. `by` and `code` are those of the first close frame; a drop has no code."""
 
     by: Side
     code: int | None

@@ -14,13 +14,15 @@ them was final. An empty plan is a healthy server, so a script says only what go
         Connection(),                                  # and from here on all is well
     ]
 
-The words are values: frozen, comparable, printable, and checked when they are made.
+The words are values: frozen, comparable, printable, and checked when they are made: by a type checker before that, and
+with a `TypeError` for an action where it has no meaning.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Generic, TypeAlias, TypeVar
+from types import UnionType
+from typing import Generic, TypeAlias, TypeVar, get_args
 
 import attrs
 import msgspec
@@ -112,6 +114,40 @@ class Send:
     message: str | bytes
 
 
+def _edges(at: int | Sequence[int]) -> tuple[int, ...]:
+    return (at,) if isinstance(at, int) else tuple(at)
+
+
+@attrs.frozen
+class Split:
+    """The next compressed message comes in several messages of the websocket, cut `at` these bytes.
+
+    A negative one counts from the end: ``Split(-2)`` cuts the flush of a zlib stream in two (P75), and the first of
+    ``Split((0, 1))`` is empty. It means nothing on a connection without compression, and breaks the rules of any but
+    ``zlib-stream`` (P74, P76).
+    """
+
+    at: tuple[int, ...] = attrs.field(converter=_edges, validator=attrs.validators.min_len(1))
+
+    def __call__(self, data: bytes) -> tuple[bytes, ...]:
+        """`data` in pieces."""
+        size = len(data)
+        cuts = sorted(min(max(at + size if at < 0 else at, 0), size) for at in self.at)
+        return tuple(data[start:end] for start, end in zip((0, *cuts), (*cuts, size), strict=True))
+
+
+@attrs.frozen
+class Corrupt:
+    """The next compressed message comes with other bytes, as many, which no decoder takes."""
+
+
+@attrs.frozen
+class Bomb:
+    """A message that is small on the wire and inflates to `size` bytes; nothing on a connection without compression."""
+
+    size: int = attrs.field(default=2**30, validator=attrs.validators.ge(1))
+
+
 @attrs.frozen
 class Raw:
     """Bytes on the wire, below HTTP and the websocket: ``accept=(Raw(b"SSH-2.0-OpenSSH"), Drop())``."""
@@ -182,11 +218,23 @@ class Answer:
 WireAction: TypeAlias = Delay | Withhold | Dark | Drop | Raw
 HandshakeAction: TypeAlias = WireAction | Answer
 MetadataAction: TypeAlias = WireAction | Answer | Amend
-MessageAction: TypeAlias = WireAction | Close | Reconnect | Invalidate | RequestHeartbeat | Dispatch | Send | Amend
+CompressionAction: TypeAlias = Split | Corrupt | Bomb
+MessageAction: TypeAlias = (
+    WireAction | CompressionAction | Close | Reconnect | Invalidate | RequestHeartbeat | Dispatch | Send | Amend
+)
+
+
+def _check(words: Sequence[object], allowed: UnionType, where: str) -> None:
+    for word in words:
+        if not isinstance(word, allowed):
+            names = ", ".join(kind.__name__ for kind in get_args(allowed))
+            raise TypeError(f"{word!r} has no meaning {where}; what has: {names}")
 
 
 def _actions(then: MessageAction | Sequence[MessageAction]) -> tuple[MessageAction, ...]:
-    return tuple(then) if isinstance(then, Sequence) else (then,)
+    actions = tuple(then) if isinstance(then, Sequence) else (then,)
+    _check(actions, MessageAction, "inside After")
+    return actions
 
 
 @attrs.frozen
@@ -203,16 +251,26 @@ MetadataPlan: TypeAlias = MetadataAction | Sequence[MetadataAction]
 
 
 def _messages(plan: MessagePlan) -> tuple[MessageAction | After, ...]:
-    return tuple(plan) if isinstance(plan, Sequence) else (plan,)
+    actions = tuple(plan) if isinstance(plan, Sequence) else (plan,)
+    _check(actions, MessageAction | After, "once the websocket is open")
+    return actions
 
 
 def _handshake(plan: HandshakePlan) -> tuple[HandshakeAction, ...]:
-    return tuple(plan) if isinstance(plan, Sequence) else (plan,)
+    actions = tuple(plan) if isinstance(plan, Sequence) else (plan,)
+    _check(actions, HandshakeAction, "before the 101 (accept=)")
+    return actions
 
 
 def metadata_plan(plan: MetadataPlan) -> tuple[MetadataAction, ...]:
-    """One metadata request's plan as a tuple of its actions."""
-    return tuple(plan) if isinstance(plan, Sequence) else (plan,)
+    """One metadata request's plan as a tuple of its actions.
+
+    Raises:
+        TypeError: for an action that is none of HTTP's.
+    """
+    actions = tuple(plan) if isinstance(plan, Sequence) else (plan,)
+    _check(actions, MetadataAction, "for metadata")
+    return actions
 
 
 @attrs.frozen(kw_only=True)

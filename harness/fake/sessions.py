@@ -36,6 +36,8 @@ class Session:
     forgotten: int = 0
     """The highest sequence that is no longer kept."""
     lapses_at: float | None = None
+    compress: bool = False
+    """Whether its IDENTIFY asked for payload compression. That a RESUME keeps it is our guess (A19)."""
 
     def next_seq(self) -> int:
         """The sequence of the next dispatch, taken."""

@@ -70,6 +70,7 @@ class Wire:
         self._reading.set()
         self._early = bytearray()  # came before the 101
         self._held = bytearray()  # came in the dark
+        self._ending = False
         self.cut_here = False
         """Whether this side ended the socket."""
 
@@ -89,8 +90,8 @@ class Wire:
 
     @property
     def opened(self) -> bool:
-        """Whether the 101 was sent and no close frame has passed since."""
-        return self._protocol.state is ConnectionState.OPEN
+        """Whether the 101 was sent, no close frame has passed since, and the socket's end is not decided yet."""
+        return self._protocol.state is ConnectionState.OPEN and not self._ending
 
     @property
     def accepted(self) -> bool:
@@ -112,12 +113,14 @@ class Wire:
     def finish(self) -> None:
         """End the socket after what was queued before; in the dark not before the light is back."""
         assert self._nursery is not None
+        self._ending = True
         self._queue.send_nowait(_Cut(reset=False))
         self._nursery.start_soon(self._end_soon, False, False)
 
     def drop(self, *, reset: bool) -> None:
         """End the socket after what was queued before, or at once in the dark: who says so wants it seen."""
         assert self._nursery is not None
+        self._ending = True
         self._queue.send_nowait(_Cut(reset=reset))
         self._nursery.start_soon(self._end_soon, reset, True)
 

@@ -17,8 +17,9 @@ TARGET = "/?v=10&encoding=json"
 
 
 class Client:
-    def __init__(self, ws: WebSocketConnection) -> None:
+    def __init__(self, ws: WebSocketConnection, stream: trio.abc.Stream) -> None:
         self.ws = ws
+        self.stream = stream
         self.session_id = ""
         self.seq: int | None = None
 
@@ -67,6 +68,25 @@ class Client:
         return True
 
 
+class Forwarding(trio.abc.Stream):
+    """A stream that does what another one does, for tests that add something."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        return await self._stream.receive_some(max_bytes)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
 @asynccontextmanager
 async def connected(
     fake: FakeGateway, *, target: str = TARGET, stream: trio.abc.Stream | None = None
@@ -78,9 +98,9 @@ async def connected(
         # The annotation of wrap_client_stream is narrower than what it takes.
         ws = await wrap_client_stream(nursery, cast("trio.SocketStream", stream), "gateway.invalid", target)
         try:
-            yield Client(ws)
+            yield Client(ws, stream)
         finally:
-            # Shielded, and before the nursery is cancelled: else a Cancelled would take the place of a failed assertion.
+            # Shielded, and before the nursery is cancelled: else a Cancelled takes the place of a failed assertion.
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(stream)
             nursery.cancel_scope.cancel()

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gatewright.harness.fake import Close, FakeGateway, Received, Rules, Sent
+from gatewright.harness.fake import Acted, Close, Closed, CloseFrame, FakeGateway, Received, Rules, Sent, Side
 from tests.harness.client import TOKEN, connected
 
 
@@ -108,6 +108,13 @@ async def test_dispatches_reach_all_sessions_or_one_in_sequence(autojump_clock: 
     ]
 
 
+async def test_a_dispatch_for_a_session_that_is_not_alive_says_which_are(autojump_clock: MockClock) -> None:
+    async with FakeGateway(listen=False) as fake, connected(fake) as client:
+        await client.start_session()
+        with pytest.raises(LookupError, match=f"no session 'x' is alive; alive now: .'{client.session_id}'"):
+            await fake.dispatch("TYPING_START", {}, session="x")
+
+
 async def test_resume_replays_what_was_missed_in_order_and_then_says_resumed(autojump_clock: MockClock) -> None:
     async with FakeGateway(listen=False, guilds=1) as fake:
         async with connected(fake) as client:
@@ -203,6 +210,20 @@ async def test_what_was_dispatched_before_a_fault_arrives(autojump_clock: MockCl
         fake.drop()
         assert await client.read_events(2) == ["TYPING_START", "TYPING_START"]
         assert await client.close_code() == 1006
+        assert trio.current_time() == 0
+
+
+async def test_after_our_close_frame_what_the_client_says_is_recorded_and_means_nothing(
+    autojump_clock: MockClock,
+) -> None:
+    async with FakeGateway(listen=False) as fake, connected(fake) as client:
+        await client.read()
+        fake.close(4000)
+        message = b'{"op":99,"d":1}'
+        await client.stream.send_all(bytes([0x81, 0x80 | len(message), 0, 0, 0, 0]) + message)
+        assert await client.close_code() == 4000
+        assert fake.log.received(99) == 1
+        assert [acted.action for acted in fake.log.of(Acted)] == [Close(4000)]
 
 
 async def test_the_same_seed_gives_the_same_session_ids(autojump_clock: MockClock) -> None:
@@ -225,6 +246,66 @@ async def test_the_log_tells_the_story_in_order(autojump_clock: MockClock) -> No
     assert kinds == ["Opened", "Sent", "Received", "Sent", "Acted", "CloseFrame", "CloseFrame", "Closed"]
     assert fake.connections == fake.max_open_connections == 1
     assert fake.open_connections == 0
+
+
+async def test_the_log_says_who_ended_a_connection_and_with_which_code(autojump_clock: MockClock) -> None:
+    async with FakeGateway(listen=False) as fake:
+        async with connected(fake) as client:
+            await client.read()  # and then the client just goes
+        await fake.wait_until(lambda log: log.open_connections == 0)
+        async with connected(fake) as client:
+            await client.read()
+            await client.ws.aclose(4321)
+        await fake.wait_until(lambda log: log.open_connections == 0)
+        async with connected(fake) as client:
+            await client.read()
+            fake.drop()
+            await client.close_code()
+        await fake.wait_until(lambda log: log.open_connections == 0)
+        async with connected(fake) as client:
+            await client.read()
+            fake.close(4000)
+            await client.close_code()
+        await fake.wait_until(lambda log: log.open_connections == 0)
+        ends = [(closed.by, closed.code) for closed in fake.log.of(Closed)]
+        frames = [(frame.by, frame.code) for frame in fake.log.of(CloseFrame)]
+    assert ends == [(Side.CLIENT, None), (Side.CLIENT, 4321), (Side.SERVER, None), (Side.SERVER, 4000)]
+    assert frames == [(Side.CLIENT, 4321), (Side.SERVER, 4321), (Side.SERVER, 4000), (Side.CLIENT, 4000)]
+    assert trio.current_time() == 0, "nobody waits where both have said that they close"
+
+
+async def test_a_close_frame_without_a_code_keeps_the_session(autojump_clock: MockClock) -> None:
+    async with FakeGateway(listen=False, guilds=0) as fake:
+        async with connected(fake) as client:
+            await client.start_session()
+            await client.stream.send_all(b"\x88\x80\0\0\0\0")
+            await fake.wait_until(lambda log: log.open_connections == 0)
+        assert [frame.code for frame in fake.log.of(CloseFrame)] == [None, None]
+        assert len(fake.sessions) == 1
+
+
+async def test_a_frame_that_is_none_is_closed_with_1002(autojump_clock: MockClock) -> None:
+    async with FakeGateway(listen=False) as fake, connected(fake) as client:
+        await client.read()
+        await client.stream.send_all(b"\xff\xff")
+        assert await client.close_code() == 1002
+        await fake.wait_until(lambda log: log.open_connections == 0)
+
+
+async def test_a_ping_is_answered(autojump_clock: MockClock) -> None:
+    async with FakeGateway(listen=False) as fake, connected(fake) as client:
+        await client.read()
+        with trio.fail_after(1):
+            await client.ws.ping(b"x")
+
+
+async def test_a_message_in_fragments_is_one_message(autojump_clock: MockClock) -> None:
+    async with FakeGateway(listen=False) as fake, connected(fake) as client:
+        await client.read()
+        parts = [(0x01, b'{"op"'), (0x00, b":1,"), (0x80, b'"d":null}')]
+        for first, part in parts:
+            await client.stream.send_all(bytes([first, 0x80 | len(part), 0, 0, 0, 0]) + part)
+        assert (await client.read())["op"] == 11
 
 
 async def test_the_token_is_nowhere_in_the_log_but_whether_it_matched_is(autojump_clock: MockClock) -> None:

@@ -90,6 +90,15 @@ def test_the_reserve_follows_the_interval_that_hello_gave() -> None:
     assert limiter.delay_for(COMMAND) > 0
 
 
+def test_a_reserve_that_grows_makes_commands_wait_for_as_many_as_it_takes() -> None:
+    clock = Clock(0.0)
+    limiter = SendLimiter(clock, limit=5, reserve=1, slack=0.0)
+    for clock.now in (0.0, 10.0, 20.0, 30.0):
+        limiter.sent(COMMAND)
+    limiter.keep(3)
+    assert limiter.delay_for(COMMAND) == pytest.approx(60.0 + 20.0 - 30.0)
+
+
 def test_a_reserve_leaves_at_least_one_send_to_commands() -> None:
     limiter = SendLimiter(Clock(), reserve=reserve(0.1))
     assert limiter.delay_for(COMMAND) == 0.0

@@ -1,0 +1,143 @@
+"""The command line. Every import of ours is inside the command that needs it, so that `--help` is quick.
+
+A command is a function from its parsed arguments to an exit status. Errors of ours end in one message and status 1, a
+wrong command line in argparse's message and status 2, Ctrl-C in status 130.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from gatewright._version import __version__
+
+_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+"""What ``add_subparsers`` gives; argparse has no public name for it."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the arguments, without the program's name; those of the process by default.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        SystemExit: by argparse, for ``--help``, ``--version`` and a wrong command line.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        status: int = arguments.run(arguments)
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        if not _is_expected(error):
+            raise
+        print(f"gatewright: {error}", file=sys.stderr)
+        return 1
+    return status
+
+
+def _is_expected(error: Exception) -> bool:
+    """Whether an error speaks for itself; anything else is a defect of ours, whose traceback is wanted."""
+    from gatewright.spec.errors import GatewrightError
+
+    return isinstance(error, (GatewrightError, OSError))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gatewright",
+        description="An explicit state-machine engine for the Discord gateway.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_demo(commands)
+    _add_info(commands)
+    return parser
+
+
+# -- demo --------------------------------------------------------------------------------------------------------------
+
+
+def _add_demo(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "demo",
+        help="the race that hangs other clients, and a tour of faults, against a fake gateway on this machine",
+        description="Plays a race against a naive client and then a tour of faults, about 20 s in all, with fake "
+        "gateways on free ports of this machine; nothing leaves it and no token is needed. The exit status is 0 only "
+        "if everything that is promised was seen, in the servers' own logs.",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the journal as one JSON object a line, and a summary"
+    )
+    parser.add_argument("--plain", action="store_true", help="print lines of text instead of drawing")
+    parser.add_argument("--sabotage", metavar="NAME", help=argparse.SUPPRESS)
+    parser.set_defaults(run=_demo)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from gatewright.harness.demo import program
+
+    return program.run(json=arguments.json, plain=arguments.plain, sabotage=arguments.sabotage)
+
+
+# -- info --------------------------------------------------------------------------------------------------------------
+
+_DEPENDENCIES = (
+    "attrs",
+    "httpx2",
+    "msgspec",
+    "rich",
+    "transitions",
+    "trio",
+    "trio-websocket",
+    "wsproto",
+)
+
+
+def _add_info(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "info",
+        help="versions, for a bug report",
+        description="Prints the versions that matter for a bug report: no environment, no paths, no token.",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=_info)
+
+
+def _info(arguments: argparse.Namespace) -> int:
+    versions = _versions()
+    if arguments.json:
+        import json
+
+        print(json.dumps(versions))
+        return 0
+    width = max(map(len, versions))
+    for name, version in versions.items():
+        print(f"{name:<{width}}  {version or 'not installed'}")
+    return 0
+
+
+def _versions() -> dict[str, str | None]:
+    import platform
+    import ssl
+    from importlib.metadata import PackageNotFoundError, version
+
+    def installed(name: str) -> str | None:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            return None
+
+    return {
+        "gatewright": __version__,
+        "Python": f"{platform.python_version()} ({platform.python_implementation()})",
+        "platform": platform.platform(),
+        "OpenSSL": ssl.OPENSSL_VERSION,
+        **{name: installed(name) for name in _DEPENDENCIES},
+    }

@@ -1,0 +1,234 @@
+"""Leaving a socket: op 7 and op 9, stop and suspend from everywhere, and what happens when two reasons meet."""
+
+import pytest
+
+from gatewright.harness.outside import MAIN_URL
+from gatewright.harness.walks import Walk
+from gatewright.spec.effects import (
+    AbortSocket,
+    CloseEndingSession,
+    CloseKeepingSession,
+    RequestSlot,
+    WithdrawSlot,
+)
+from gatewright.spec.events import (
+    Aborted,
+    Closed,
+    CloseFlushed,
+    ConnectFailed,
+    Event,
+    ForceIdentify,
+    Hello,
+    Message,
+    Opened,
+    ProtocolViolation,
+    Ready,
+    Reconnect,
+    ReconnectRequested,
+    SessionInvalidated,
+    Stop,
+    ViolationKind,
+    WriteBlocked,
+)
+from gatewright.spec.states import State
+from gatewright.spec.table import LIVE
+from tests.fsm.standing import at, does, draining, holding, made, opened, resuming, session_id, wait_of, where
+
+HOLDING = (State.RESUMING, State.READY)
+"""Live states in which a session is held."""
+
+
+def live(state: State) -> Walk:
+    """A shard in one of the live states."""
+    return resuming() if state is State.RESUMING else at(state)
+
+
+# -- op 7 --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", LIVE)
+def test_op_7_leaves_from_every_live_state_with_a_code_that_keeps_the_session(state: State) -> None:
+    walk = live(state)
+    walk.must(ReconnectRequested(walk.gen))
+    withdrawn = (WithdrawSlot,) if state is State.AWAITING_IDENTIFY_SLOT else ()
+    assert does(walk, *withdrawn, CloseKeepingSession)
+
+
+def test_op_7_before_hello_keeps_the_session() -> None:
+    walk = holding(State.AWAITING_HELLO)
+    walk.must(ReconnectRequested(walk.gen))
+    walk.reach(State.BACKING_OFF)
+    assert session_id(walk) == "session 1"
+
+
+def test_the_first_op_7_is_followed_at_once() -> None:
+    walk = draining()
+    walk.must(CloseFlushed(walk.gen))
+    assert wait_of(walk) == 0.0
+
+
+def test_after_op_7_the_session_is_resumed() -> None:
+    walk = draining()
+    walk.must(CloseFlushed(walk.gen))
+    assert opened(walk).resume
+
+
+# -- op 9 --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("resumable", [False, True])
+@pytest.mark.parametrize("state", [State.AWAITING_HELLO, State.AWAITING_IDENTIFY_SLOT, State.IDENTIFIED])
+def test_before_a_session_is_live_op_9_refuses_the_handshake(state: State, resumable: bool) -> None:
+    walk = live(state)
+    walk.must(SessionInvalidated(walk.gen, resumable))
+    assert where(walk) is State.DRAINING
+    assert session_id(walk) is None
+
+
+@pytest.mark.parametrize("resumable", [False, True])
+def test_op_9_before_hello_drops_the_session_that_was_to_be_resumed(resumable: bool) -> None:
+    walk = holding(State.AWAITING_HELLO)
+    walk.must(SessionInvalidated(walk.gen, resumable))
+    assert session_id(walk) is None
+
+
+def test_op_9_false_while_resuming_identifies_at_the_main_url() -> None:
+    walk = resuming()
+    walk.must(SessionInvalidated(walk.gen, resumable=False))
+    walk.reach(State.BACKING_OFF)
+    socket = opened(walk)
+    assert (socket.url, socket.resume) == (MAIN_URL, False)
+
+
+def test_op_9_true_while_resuming_is_a_failed_resume() -> None:
+    walk = resuming()
+    for _ in range(2):
+        walk.reach(State.RESUMING)
+        walk.must(SessionInvalidated(walk.gen, resumable=True))
+    assert session_id(walk) == "session 1"
+    walk.reach(State.RESUMING)
+    walk.must(SessionInvalidated(walk.gen, resumable=True))
+    assert session_id(walk) is None
+
+
+def test_op_9_true_in_ready_resumes() -> None:
+    walk = at(State.READY)
+    walk.must(SessionInvalidated(walk.gen, resumable=True))
+    walk.reach(State.BACKING_OFF)
+    assert opened(walk).resume
+
+
+def test_op_9_false_in_ready_drops_the_session() -> None:
+    walk = at(State.READY)
+    walk.must(SessionInvalidated(walk.gen, resumable=False))
+    walk.reach(State.BACKING_OFF)
+    assert not opened(walk).resume
+
+
+@pytest.mark.parametrize("roll", [0.0, 0.5, 0.999])
+def test_after_op_9_the_shard_waits_for_one_to_five_seconds(roll: float) -> None:
+    walk = at(State.READY, random=lambda: roll)
+    walk.must(SessionInvalidated(walk.gen, resumable=True))
+    walk.must(CloseFlushed(walk.gen))
+    assert wait_of(walk) == pytest.approx(1.0 + 4.0 * roll)
+
+
+@pytest.mark.parametrize("resumable", [False, True])
+def test_op_9_is_void_once_the_socket_is_being_left(resumable: bool) -> None:
+    walk = draining()
+    walk.must(SessionInvalidated(walk.gen, resumable))
+    assert session_id(walk) == "session 1"
+
+
+def test_op_9_is_void_while_stalled() -> None:
+    walk = holding(State.AWAITING_HELLO)
+    walk.wait(30.0)
+    walk.must(SessionInvalidated(walk.gen, resumable=False))
+    assert (where(walk), session_id(walk)) == (State.STALLED, "session 1")
+
+
+# -- violations --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("violation", list(ViolationKind))
+@pytest.mark.parametrize("state", LIVE)
+def test_what_cannot_be_understood_ends_the_connection(state: State, violation: ViolationKind) -> None:
+    walk = live(state)
+    walk.must(ProtocolViolation(walk.gen, violation))
+    assert (where(walk), walk.core.snapshot().cause) == (State.DRAINING, "violation")
+
+
+@pytest.mark.parametrize("state", HOLDING)
+def test_a_violation_keeps_the_session(state: State) -> None:
+    walk = holding(state)
+    walk.must(ProtocolViolation(walk.gen, ViolationKind.NOT_JSON))
+    assert session_id(walk) == "session 1"
+
+
+@pytest.mark.parametrize("state", LIVE)
+def test_a_blocked_write_aborts_the_socket(state: State) -> None:
+    walk = live(state)
+    walk.must(WriteBlocked(walk.gen))
+    assert where(walk) is State.STALLED
+    assert made(walk, AbortSocket).gen == walk.gen
+
+
+@pytest.mark.parametrize("frame", [Hello(1, 40.0), Ready(1, 9, "late"), ReconnectRequested(1)])
+def test_frames_are_void_once_the_socket_is_being_left(frame: Message) -> None:
+    walk = draining()
+    before = walk.core.snapshot()
+    walk.must(frame)
+    assert walk.core.snapshot() == before
+
+
+# -- commands that replace a socket or a session -----------------------------------------------------------------------
+
+
+def test_reconnect_keeps_the_session() -> None:
+    walk = at(State.READY)
+    walk.must(Reconnect())
+    assert does(walk, CloseKeepingSession)
+    walk.reach(State.BACKING_OFF)
+    assert opened(walk).resume
+
+
+def test_force_identify_ends_the_session_and_begins_another() -> None:
+    walk = at(State.READY)
+    walk.must(ForceIdentify())
+    assert does(walk, CloseEndingSession)
+    walk.reach(State.BACKING_OFF)
+    assert not opened(walk).resume
+    walk.reach(State.AWAITING_IDENTIFY_SLOT)
+
+
+def test_force_identify_while_a_resume_is_connecting_turns_to_the_main_url() -> None:
+    walk = holding(State.CONNECTING)
+    walk.must(ForceIdentify())
+    assert does(walk, AbortSocket)
+    walk.must(Aborted(walk.gen))
+    socket = opened(walk)
+    assert (socket.url, socket.resume) == (MAIN_URL, False)
+
+
+def test_force_identify_while_a_fresh_attempt_is_connecting_changes_nothing() -> None:
+    walk = at(State.CONNECTING)
+    walk.must(ForceIdentify())
+    assert where(walk) is State.CONNECTING
+
+
+def test_force_identify_while_stalled_leaves_no_session() -> None:
+    walk = holding(State.AWAITING_HELLO)
+    walk.wait(30.0)
+    walk.must(ForceIdentify())
+    walk.reach(State.AWAITING_HELLO)
+    walk.must(Hello(walk.gen, 40.0))
+    assert does(walk, RequestSlot)
+
+
+@pytest.mark.parametrize("ended", [ConnectFailed(1), Aborted(1), Closed(1)])
+def test_whatever_ends_an_aborted_handshake_the_shard_goes_on(ended: Event) -> None:
+    walk = at(State.CONNECTING)
+    walk.must(Stop())
+    walk.must(Opened(1))  # too late: the abort follows
+    walk.must(ended)
+    assert where(walk) is State.STOPPED

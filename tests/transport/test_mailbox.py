@@ -1,0 +1,154 @@
+"""Dispatches on their way to the consumer: bounded, in order, nothing lost, and it is known what was handled."""
+
+import msgspec
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from gatewright.transport.dispatch import Dispatch
+from gatewright.transport.mailbox import Mailbox
+
+
+def dispatch(seq: int, session: str = "s") -> Dispatch:
+    return Dispatch("EVENT", seq, msgspec.Raw(b"{}"), session)
+
+
+async def seqs(mailbox: Mailbox) -> list[int]:
+    found: list[int] = []
+    while (taken := await mailbox.take()) is not None:
+        found.append(taken.seq)
+    return found
+
+
+async def test_what_is_put_comes_out_in_order(autojump_clock: MockClock) -> None:
+    mailbox = Mailbox(10)
+    for seq in range(5):
+        mailbox.put(dispatch(seq))
+    mailbox.close()
+    assert await seqs(mailbox) == [0, 1, 2, 3, 4]
+
+
+async def test_taking_waits_for_what_comes(autojump_clock: MockClock) -> None:
+    mailbox = Mailbox(10)
+    async with trio.open_nursery() as nursery:
+
+        async def put_later() -> None:
+            await trio.sleep(5)
+            mailbox.put(dispatch(1))
+
+        nursery.start_soon(put_later)
+        taken = await mailbox.take()
+        assert taken is not None
+        assert trio.current_time() == 5
+
+
+async def test_taking_from_a_full_mailbox_is_a_checkpoint(autojump_clock: MockClock) -> None:
+    """A consumer that never waits for anything else must not hold up the reader."""
+    mailbox = Mailbox(10)
+    mailbox.put(dispatch(1))
+    with trio.testing.assert_checkpoints():
+        await mailbox.take()
+
+
+async def test_it_is_full_at_its_bound_and_has_room_again_at_half_of_it(autojump_clock: MockClock) -> None:
+    mailbox = Mailbox(4)
+    for seq in range(4):
+        assert not mailbox.full
+        mailbox.put(dispatch(seq))
+    assert mailbox.full
+    reading: list[int] = []
+    async with trio.open_nursery() as nursery:
+
+        async def read() -> None:
+            await mailbox.wait_for_room()
+            reading.append(len(mailbox))
+
+        nursery.start_soon(read)
+        await wait_all_tasks_blocked()
+        await mailbox.take()
+        await wait_all_tasks_blocked()
+        assert reading == []
+        await mailbox.take()
+    assert reading == [2]
+
+
+async def test_a_mailbox_of_one_has_room_when_it_is_empty(autojump_clock: MockClock) -> None:
+    mailbox = Mailbox(1)
+    mailbox.put(dispatch(1))
+    assert mailbox.full
+    await mailbox.take()
+    with trio.fail_after(1):
+        await mailbox.wait_for_room()
+
+
+async def test_closing_ends_those_who_wait(autojump_clock: MockClock) -> None:
+    mailbox = Mailbox(4)
+    async with trio.open_nursery() as nursery:
+
+        async def consume() -> None:
+            assert await mailbox.take() is None
+
+        for _ in range(3):
+            nursery.start_soon(consume)
+        await wait_all_tasks_blocked()
+        mailbox.close()
+
+
+async def test_cancelling_a_take_loses_nothing(autojump_clock: MockClock) -> None:
+    mailbox = Mailbox(4)
+    for _ in range(3):
+        with trio.move_on_after(1):
+            await mailbox.take()
+    mailbox.put(dispatch(1))
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await mailbox.take()
+    mailbox.close()
+    assert await seqs(mailbox) == [1]
+
+
+async def test_a_dispatch_is_committed_when_the_next_one_is_asked_for(autojump_clock: MockClock) -> None:
+    mailbox = Mailbox(4)
+    mailbox.put(dispatch(7))
+    await mailbox.take()
+    assert mailbox.committed("s") is None
+    with trio.move_on_after(1):
+        await mailbox.take()
+    assert mailbox.committed("s") == 7
+
+
+async def test_what_was_committed_belongs_to_its_session(autojump_clock: MockClock) -> None:
+    mailbox = Mailbox(4)
+    for taken in (dispatch(70, "old"), dispatch(2, "new")):
+        mailbox.put(taken)
+        await mailbox.take()
+    mailbox.commit()
+    assert (mailbox.committed("new"), mailbox.committed("old")) == (2, None)
+
+
+async def test_a_lower_sequence_takes_nothing_back(autojump_clock: MockClock) -> None:
+    mailbox = Mailbox(4)
+    for taken in (dispatch(9), dispatch(3)):
+        mailbox.put(taken)
+        await mailbox.take()
+    mailbox.commit()
+    assert mailbox.committed("s") == 9
+
+
+@pytest.mark.parametrize("consumers", [2, 5])
+async def test_several_consumers_share_what_comes(autojump_clock: MockClock, consumers: int) -> None:
+    mailbox = Mailbox(100)
+    taken: list[int] = []
+
+    async def consume() -> None:
+        taken.extend(await seqs(mailbox))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(consumers):
+            nursery.start_soon(consume)
+        for seq in range(50):
+            mailbox.put(dispatch(seq))
+            if seq % 7 == 0:
+                await wait_all_tasks_blocked()
+        mailbox.close()
+    assert sorted(taken) == list(range(50))

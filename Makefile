@@ -91,7 +91,7 @@ oldest: ## the engine's tests with the oldest versions that pyproject.toml allow
 
 .PHONY: diagrams clean distclean
 diagrams: $(DEV_STAMP) ## draw the generated pictures again
-	@$(BIN)/gatewright diagram --all --output diagrams/generated
+	@$(BIN)/python -m gatewright.diagrams
 
 clean: ## remove build products, caches and reports
 	@rm -rf build dist *.egg-info .coverage .coverage.* coverage.xml htmlcov \

@@ -28,6 +28,7 @@ from gatewright.diagrams.statechart import (
     CONNECTION,
     HANDSHAKE,
     LEAVING,
+    PARTS,
     REST,
     SESSION,
     START_UP,
@@ -62,7 +63,7 @@ _BEGIN_WORDS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """What a guard's literal says about where the next attempt begins."""
 
-_LEGEND: Final = ("not shown: stop() and", "suspend() outside of a", "connection, and what", "stays in its state")
+_LEGEND: Final = ("not shown are stop() and", "suspend() outside of a", "connection, and what", "stays in its state")
 """The frames say what the colours mean. The lines are short enough for Mermaid not to break them again."""
 
 _TO_THE_BAR: Final = escape("this, or any state above")
@@ -104,7 +105,7 @@ def overview(table: Iterable[Row]) -> str:
         *frame("connection", "a connection", [*map(state_id, CONNECTION), BAR_STATEMENT, *map(str, inside)]),
         f"state {_DIAMOND} <<choice>>",
         *map(str, [*outside, *merged]),
-        f"note left of {state_id(State.STOPPED)}",
+        f"note left of {state_id(State.SUSPENDED)}",
         *indented(map(escape, _LEGEND)),
         "end note",
     ]
@@ -190,25 +191,39 @@ def detail(table: Iterable[Row], focus: Focus) -> str:
     if focus == "handshake":
         _share(moves)
     drawn = {*_SOURCES[focus], *(row.target for row in rows if row.target is not None)}
-    edges = [Edge(source, target, one_by_one(_entries(reasons))) for (source, target), reasons in moves.items()]
+    order = [*(state_id(state) for part in PARTS for state in part.states), BAR]
+    edges = [
+        Edge(source, target, one_by_one(_entries(moves[source, target])))
+        for source, target in sorted(moves, key=lambda move: (order.index(move[0]), order.index(move[1])))
+    ]
     if focus == "handshake":
         # From the states that lead to no other in the frame, so that the bar is drawn below them all.
         last = [state_id(state) for state in _OPEN if not any((state_id(state), state_id(to)) in moves for to in _OPEN)]
         edges += [Edge(source, BAR, _TO_THE_BAR) for source in last]
+    begin = [f"[*] --> {state_id(State.IDLE)}"] if focus == "start-up" else list[str]()
+    note = [*_note_of_what_stays(rows)] if focus == "session" else list[str]()
     statements = [
         f"accTitle: The states of a shard in detail, {focus}",
         "direction TB",
         *styles(drawn),
-        *([f"[*] --> {state_id(State.IDLE)}"] if State.IDLE in drawn else []),
-        *(
-            frame("part", "with an open socket", [*map(state_id, _OPEN), BAR_STATEMENT])
-            if focus == "handshake"
-            else frame("part", focus, [state_id(state) for state in _SOURCES[focus] if state is not State.SUSPENDED])
-        ),
+        *begin,
+        *_framed(focus),
         *map(str, edges),
-        *(_note_of_what_stays(rows) if len(_SOURCES[focus]) == 1 else []),
+        *note,
     ]
-    return finish(["stateDiagram-v2", *indented(statements)], edges=len(edges) + 2)
+    return finish(["stateDiagram-v2", *indented(statements)], edges=len(edges) + len(begin) + len(note[:1]))
+
+
+def _framed(focus: Focus) -> Iterator[str]:
+    match focus:
+        case "handshake":
+            yield from frame("part", "with an open socket", [*map(state_id, _OPEN), BAR_STATEMENT])
+        case "start-up":
+            yield from frame("part", focus, map(state_id, START_UP.states))
+        case "leaving":
+            yield from frame("part", focus, map(state_id, LEAVING.states))
+        case "session":  # one state needs no frame, and Mermaid 10 draws none around a state with a note
+            yield state_id(State.READY)
 
 
 def _reasons(rows: list[Row]) -> dict[tuple[str, str], list[_Reason]]:
@@ -229,7 +244,7 @@ def _reasons(rows: list[Row]) -> dict[tuple[str, str], list[_Reason]]:
 def _note_of_what_stays(rows: list[Row]) -> Iterator[str]:
     """Where there is only one state, there is room to say what happens in it without leaving it."""
     staying = dict.fromkeys(EVENT_WORDS[row.event] for row in rows if row.kind is RowKind.TAKE and row.target is None)
-    yield f"note right of {state_id(rows[0].source)}"
+    yield f"note right of {state_id(State.READY)}"
     yield from indented(map(escape, ["stays on", *staying]))
     yield "end note"
 
@@ -253,15 +268,19 @@ def _share(moves: dict[tuple[str, str], list[_Reason]]) -> None:
 
 def _entries(reasons: list[_Reason]) -> Iterator[str]:
     """The reasons of one edge as entries: what all ask for once at the head, then events under the same conditions."""
-    shared = set(reasons[0][1]).intersection(*(conditions for _, conditions in reasons)) if len(reasons) > 1 else set()
-    if shared:
-        yield f"{', '.join(each for each in reasons[0][1] if each in shared)}:"
+    first, *others = [conditions for _, conditions in reasons]
+    asked = [each for each in first if others and all(each in conditions for conditions in others)]
+    if asked:
+        yield f"{', '.join(asked)}:"
     alternatives: dict[str, list[str]] = {}
     for event, conditions in reasons:
-        alternatives.setdefault(event, []).append(", ".join(each for each in conditions if each not in shared))
+        alternatives.setdefault(event, []).append(", ".join(each for each in conditions if each not in asked))
     events: dict[str, list[str]] = {}
     for event, found in alternatives.items():
         certain = "" in found or any(f"not {each}" in found for each in found)
         events.setdefault("" if certain else "; ".join(found), []).append(event)
-    for conditions, named in events.items():
-        yield " · ".join(named) + (f" ({conditions})" if conditions else "")
+    for words, named in events.items():
+        # Lines end at a dot and nowhere else: neither within the words of an event, nor before the dot.
+        yield "\N{NO-BREAK SPACE}· ".join(each.replace(" ", "\N{NO-BREAK SPACE}") for each in named) + (
+            f" ({words})" if words else ""
+        )

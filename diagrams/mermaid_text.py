@@ -22,7 +22,7 @@ MAX_EDGES: Final = 500
 
 _ENTITY: Final = re.compile(
     r"""
-      [^\w ,./()'!?=·→–-]       # everything that is not known to be plain text in every kind of label
+      [^\w ,./()'!?=·→–…×-]     # everything that is not known to be plain text in every kind of label
     | (?<![^\W_])_ | _(?![^\W_])  # an underscore that might open emphasis: any that does not join two words
     | (?<!\w)- | -(?!\w)          # a hyphen likewise: lists, arrows, the separator of regions
     | (?<=\d)[.)](?=\ |$)         # "1." and "1)" begin a list
@@ -38,15 +38,14 @@ they are written."""
 
 _PLAIN_ID: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
-_RESERVED: Final = frozenset(
-    """
+_KEYWORDS: Final = """
     accdescr acctitle activate actor alt and as autonumber bottom box break choice class classdef click constructor
     create critical deactivate default destroy details direction else end floating fork hasownproperty hide href id_
     isprototypeof join left link links linkstyle loop note of opt option over par participant properties
     propertyisenumerable rect right root scale state statediagram style subgraph title tolocalestring top tostring
     valueof
-    """.split()
-)
+"""
+_RESERVED: Final = frozenset(_KEYWORDS.split())
 """Keywords, in lower case, and the names that every object of JavaScript has already: some versions look ids up in
 plain objects and find those."""
 

@@ -57,8 +57,10 @@ EVENT_WORDS: Final[Mapping[type[Event], str]] = MappingProxyType(
 
 @attrs.frozen(kw_only=True)
 class Phrase:
-    """A better phrase for some rows than the words of their event. ``None`` fits every row; `literal` is a guard's
-    name, or ``not`` and its name, that the row's guard must contain."""
+    """A better phrase for some rows than the words of their event.
+
+    ``None`` fits every row; `literal` is a guard's name, or ``not`` and its name, that the row's guard must contain.
+    """
 
     text: str
     source: State | None = None
@@ -88,6 +90,7 @@ PHRASES: Final = (
     Phrase(text="HELLO, no session", event=events.Hello, literal="not has_session"),
     Phrase(text="no ACK", event=events.HeartbeatDue, literal="beat_missed"),
     Phrase(text="reader paused", event=events.HeartbeatDue, literal="paused_too_long"),
+    Phrase(text="reader paused", event=events.DeadlinePassed, literal="paused"),
     Phrase(text="attempt cap", literal="attempts_spent"),
     Phrase(text="delay over", source=State.BACKING_OFF, event=events.DeadlinePassed),
     *(
@@ -101,7 +104,7 @@ _MANY_COMMANDS: Final = 3
 
 
 def phrases_of(rows: Iterable[Row]) -> list[str]:
-    """What makes the shard take one of `rows`, each reason once, in the order of the alphabet; many commands are one."""
+    """What makes the shard take one of `rows`, each reason once, in the alphabet's order; many commands as one."""
     commands: dict[str, None] = {}
     others: dict[str, None] = {}
     for row in sorted(rows, key=lambda row: events.EVENTS.index(row.event)):
@@ -126,6 +129,7 @@ OPPOSITES: Final[Mapping[str, str]] = MappingProxyType(
         "main_url_unknown": "the main URL is known and works",
         "metadata_refused": "any other failure",
         "needs_metadata": "the URL is known",
+        "paused": "reading is not paused",
         "patient": "heartbeats are not acknowledged, or the time is up",
         "paused_too_long": "reading was not paused for too long",
         "paused_within_cap": "reading is not paused, or the time is up",
@@ -155,13 +159,20 @@ BRIEF: Final[Mapping[str, str]] = MappingProxyType(
         "not close_fatal": "any other code",
         "close_new_session": "session lost",
         "close_resumable": "session survives",
+        "hello_first_stall": "",
+        "not hello_first_stall": "",
+        "hello_last_stall": "",
+        "not hello_last_stall": "",
         "has_session": "session held",
         "not has_session": "no session",
         "main_url_unknown": "main URL unknown",
         "not main_url_unknown": "main URL known",
         "needs_metadata": "main URL wanted",
         "not needs_metadata": "URL known",
-        "not patient": "ACKs missing, or time is up",
+        "not patient": "no patience left",
+        "paused": "reading paused",
+        "not paused": "reading on",
+        "not paused_within_cap": "time is up",
         "paused_too_long": "reading paused too long",
         "not then_stop": "not stop",
         "not then_suspend": "not suspend",
@@ -169,7 +180,10 @@ BRIEF: Final[Mapping[str, str]] = MappingProxyType(
         "not registered": "not registered",
     }
 )
-"""What a literal is called on an edge, where that is shorter; empty where the edge beside it says it already."""
+"""What a literal is called on an edge, where that is shorter.
+
+It is empty where the edge beside it says it already, or where it decides something else than where the event leads.
+"""
 
 
 def guard_words(guard: str | None) -> str:
@@ -223,7 +237,9 @@ def _words(node: ast.expr, brief: Mapping[str, str]) -> str:
             return brief.get(name, GUARDS[name].label)
         case ast.UnaryOp(ast.Not(), ast.Name(name)):
             literal = f"not {name}"
-            return "" if literal in UNDERSTOOD else brief.get(literal, OPPOSITES.get(name, f"not: {GUARDS[name].label}"))
+            if literal in UNDERSTOOD:
+                return ""
+            return brief.get(literal, OPPOSITES.get(name, f"not: {GUARDS[name].label}"))
         case ast.BoolOp(operator, values):
             joined = (" and " if isinstance(operator, ast.And) else " or ").join(_words(each, brief) for each in values)
             return f"({joined})" if isinstance(operator, ast.And) else joined

@@ -22,7 +22,8 @@ class Part:
     states: tuple[State, ...]
 
 
-# A class has its own colour of text as well, so that a state can be read on a light page and on a dark one.
+# The order of the states matters: Mermaid arranges what it draws by the order in which it comes, and in this one hardly
+# any labels lie upon each other. A class has a colour of text as well, for light pages and for dark ones.
 PARTS: Final = (
     Part(
         "start_up",
@@ -34,7 +35,7 @@ PARTS: Final = (
         "handshake",
         "handshake",
         "fill:#fff8c5,stroke:#9a6700,color:#4d2d00",
-        (State.CONNECTING, State.AWAITING_HELLO, State.AWAITING_IDENTIFY_SLOT, State.IDENTIFIED, State.RESUMING),
+        (State.CONNECTING, State.AWAITING_HELLO, State.RESUMING, State.AWAITING_IDENTIFY_SLOT, State.IDENTIFIED),
     ),
     Part("session", "session", "fill:#dafbe1,stroke:#1a7f37,color:#033a16", (State.READY,)),
     Part(
@@ -47,7 +48,7 @@ PARTS: Final = (
         "rest",
         "at rest, or over",
         "fill:#eaeef2,stroke:#57606a,color:#24292f",
-        (State.STOPPED, State.SUSPENDED, State.FAILED),
+        (State.SUSPENDED, State.STOPPED, State.FAILED),
     ),
 )
 START_UP, HANDSHAKE, SESSION, LEAVING, REST = PARTS

@@ -7,6 +7,7 @@ wrong command line in argparse's message and status 2, Ctrl-C in status 130.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -32,8 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         status: int = arguments.run(arguments)
+        sys.stdout.flush()  # here, where it is known what to do when nobody reads any more
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Whoever read this has gone, and wants no message. Python would complain once more when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except Exception as error:
         if not _is_expected(error):
             raise
@@ -57,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_demo(commands)
+    _add_diagram(commands)
     _add_info(commands)
     return parser
 
@@ -84,6 +91,41 @@ def _demo(arguments: argparse.Namespace) -> int:
     from gatewright.harness.demo import program
 
     return program.run(json=arguments.json, plain=arguments.plain, sabotage=arguments.sabotage)
+
+
+# -- diagram -----------------------------------------------------------------------------------------------------------
+
+_VIEWS = "overview (the default), start-up, handshake, session, leaving, matrix, states or references"
+"""What the help says. The table would have to be loaded to ask it, and a test does."""
+
+
+def _add_diagram(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "diagram",
+        help="drawings of the state machine and pages about it, made from the table that runs",
+        description="Prints a drawing or a page that is made from the table, so that it shows what runs.",
+    )
+    parser.add_argument("--view", default="overview", metavar="VIEW", help=_VIEWS)
+    parser.add_argument(
+        "--format",
+        choices=("mermaid", "markdown"),
+        help="mermaid for a bare drawing, markdown for a page that GitHub draws; by default what the view allows",
+    )
+    parser.add_argument("--output", metavar="PATH", help="write to a file instead of standard output")
+    parser.set_defaults(run=_diagram)
+
+
+def _diagram(arguments: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from gatewright.diagrams.export import DRAWINGS, render
+
+    text = render(arguments.format or ("mermaid" if arguments.view in DRAWINGS else "markdown"), arguments.view)
+    if arguments.output is None:
+        sys.stdout.write(text)
+    else:
+        Path(arguments.output).write_text(text, encoding="utf-8", newline="\n")
+    return 0
 
 
 # -- info --------------------------------------------------------------------------------------------------------------

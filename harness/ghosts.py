@@ -175,6 +175,7 @@ class Sessions:
     failed_resumes: int = 0
     connect_failures: int = 0
     progressed: bool = False
+    paused: bool = False
 
     @classmethod
     def of(cls, settings: Settings, session: Session | None) -> Sessions:
@@ -206,6 +207,7 @@ class Sessions:
                     if self.held is not None:
                         yield "I10", f"{effect.name} although {self.held!r} is held"
                 case effects.OpenSocket():
+                    self.paused = False
                     if effect.resume != (self.held is not None) or (self.url is not None and effect.url != self.url):
                         yield "I10", f"the plan of {effect} is not that of the session"
                 case _:
@@ -242,11 +244,13 @@ class Sessions:
                     self.connect_failures = 0
             case events.ConnectFailed() | events.DeadlinePassed():
                 self._no_connection(state)
+            case events.ReadingPaused() | events.ReadingResumed():
+                self.paused = state in LIVE and isinstance(event, events.ReadingPaused)
             case _:
                 pass
 
     def _no_connection(self, state: State) -> None:
-        if state is State.AWAITING_HELLO:
+        if state is State.AWAITING_HELLO and not self.paused:
             self.stalls += 1
             if self.stalls >= self.settings.hello_stalls_to_drop_session:
                 self._drop()
@@ -261,9 +265,8 @@ class Sessions:
         """RESUME was sent, and is left without RESUMED, without progress, and not because we wished to."""
         if step.before.state is not State.RESUMING or step.after.state not in {*_LEAVING, State.BACKING_OFF}:
             return
-        ours = step.event.kind is events.EventKind.COMMAND or (
-            isinstance(step.event, events.HeartbeatDue) and step.after.state is State.DRAINING
-        )
+        held_back = self.paused and isinstance(step.event, events.Timer)
+        ours = held_back or step.event.kind is events.EventKind.COMMAND
         final = isinstance(step.event, events.SessionInvalidated) and not step.event.resumable
         final = final or (isinstance(step.event, events.Closed) and step.event.code in SESSION_ENDING_CODES)
         if ours or final or self.progressed:

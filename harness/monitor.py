@@ -19,7 +19,7 @@ from typing import Final, cast
 import attrs
 
 from gatewright.fsm.compiled import CompiledTable
-from gatewright.fsm.core import ShardCore
+from gatewright.fsm.core import ShardCore, shipped_compiled, shipped_machine
 from gatewright.fsm.errors import Refusal
 from gatewright.fsm.machine import TableMachine
 from gatewright.fsm.runtime import Runtime
@@ -44,6 +44,7 @@ _INVALID_SESSION_WAIT: Final = 1.0
 _RATE_LIMITED: Final = 4008
 _DAY: Final = 86_400.0
 _BUDGET: Final = 1000
+_REFUSABLE: Final = frozenset({events.EventKind.COMMAND, events.EventKind.OUTCOME})
 _BURST: Final = 3
 """Sockets that may be opened in one instant: at the start or by a proof, after one drop, and after another."""
 
@@ -69,6 +70,7 @@ class Pace:
     identifies: int = 0
     identified_at: float | None = None
     immediate: bool = False
+    proven: bool = False
     floor: float = float("-inf")
     since: float = 0.0
     instant: float = float("-inf")
@@ -79,6 +81,7 @@ class Pace:
         now, before, after = step.after.now, step.before.state, step.after.state
         if self.beats.proved:
             self.attempts = self.identifies = self.burst = 0
+            self.proven = True
         if step.event.kind is events.EventKind.COMMAND:
             self.burst = 0
         if step.current and step.row.kind is not RowKind.IGNORE:
@@ -121,13 +124,14 @@ class Pace:
             case events.SlotUnavailable():
                 if left:
                     self.attempts = max(self.attempts - 1, 0)
-                    self.floor = max(self.floor, now + event.retry_after)
+                    self.floor = max(self.floor, now + max(event.retry_after, self.settings.gate_retry))
             case _:
                 pass
 
     def _earliest(self, step: Step) -> float:
         s = self.settings
-        k = self.attempts - self.immediate
+        # The very first connection is no retry, so the first drop is followed at once, as it is after a proof.
+        k = self.attempts - (self.immediate and not self.proven)
         wait = 0.0 if k <= 0 else _JITTER_LOW * min(s.retry_base * 2.0 ** min(k - 1, 64), s.retry_max)
         due = max(self.since + wait, self.floor)
         if step.before.session is None and self.identified_at is not None and self.identifies >= s.free_identifies:
@@ -204,14 +208,14 @@ class Monitor:
         """Judges a step that was refused, by `row` or because there is none.
 
         Raises:
-            InvariantViolated: when something changed, or when what was refused is not a command but has a row.
+            InvariantViolated: when something changed, or when it was a message or a timer and has a row.
         """
         self.steps += 1
         self._journal.append(f"{after.now:10.3f}  gen {after.gen}  {after.state} refuses {event!r}")
         if before != after:
             self._raise("I15", "a refusal changed the context")
-        if row is not None and (row.kind is not RowKind.REFUSE or event.kind is not events.EventKind.COMMAND):
-            self._raise("I15", f"{event.name} is no command, and is refused")
+        if row is not None and (row.kind is not RowKind.REFUSE or event.kind not in _REFUSABLE):
+            self._raise("I15", f"{event.name} is no request, and is refused")
 
     def _write(self, step: Step) -> None:
         self.steps += 1
@@ -245,8 +249,16 @@ class Monitored:
 
 
 @functools.lru_cache(maxsize=8)
-def _runtimes(table: tuple[Row, ...]) -> tuple[TableMachine, CompiledTable]:
-    return TableMachine(table), CompiledTable(table)
+def _runtimes(table: tuple[Row, ...]) -> tuple[Runtime, Runtime]:
+    """The two runtimes of a shard, as in production for the shipped table.
+
+    Any other table runs on the machine alone: its compiled twin takes ten times as long to build, and a mutant lives
+    for a few steps.
+    """
+    if table is TABLE:
+        return shipped_machine(), shipped_compiled()
+    machine = TableMachine(table)
+    return machine, machine
 
 
 def monitored(

@@ -17,9 +17,11 @@ from gatewright.harness.outside import INTERVAL, MAIN_URL, RESUME_URL
 from gatewright.harness.walks import Behave, ComeLate, Fail, Move, Order, Say, Throw, Wait, Walk, Withhold
 from gatewright.spec import events
 from gatewright.spec.events import Event
+from gatewright.spec.rows import Row
 from gatewright.spec.session import Session
 from gatewright.spec.settings import Settings
 from gatewright.spec.states import State
+from gatewright.spec.table import TABLE
 
 CLOSE_CODES: Final = (*(None, 4000, 4003, 4006, 4007, 4008, 4009) * 4, 1000, 1001, 4001, 4002, 4005, 4999)
 """Close codes after which there is a next attempt, each kind as often as the others."""
@@ -86,7 +88,7 @@ def outcomes() -> st.SearchStrategy[Event]:
         st.builds(events.SlotQueued, st.just(0), st.sampled_from((0.0, 20.0, 1e6))),
         st.just(events.SlotGranted(0)),
         st.builds(
-            events.SlotUnavailable, st.just(0), st.sampled_from(events.SlotRefusal), st.sampled_from((1.0, 300.0))
+            events.SlotUnavailable, st.just(0), st.sampled_from(events.SlotRefusal), st.sampled_from((0.0, 1.0, 300.0))
         ),
         st.just(events.Registered()),
         st.just(events.RegistrationFailed("it raised")),
@@ -102,32 +104,32 @@ def outcomes() -> st.SearchStrategy[Event]:
     )
 
 
-def plausible(*, late: bool = True) -> st.SearchStrategy[list[Move]]:
-    """Moves of an outside that keeps the driver's contract; `late`: answers that were overtaken may still come."""
+def plausible() -> st.SearchStrategy[list[Move]]:
+    """Moves of an outside that keeps the driver's contract; answers that were overtaken may still come."""
     behave = st.just(Behave())
-    kinds: list[st.SearchStrategy[Move]] = [
-        *(behave,) * 6,
-        st.builds(Say, messages()),
-        st.builds(Say, transports()),
-        st.just(Withhold()),
-        st.builds(Fail, _FEW),
-        st.builds(Order, commands()),
-        st.builds(Wait, _SECONDS),
-    ]
-    if late:
-        kinds.append(st.builds(ComeLate, _FEW))
-    return _long(st.one_of(kinds))
+    return _long(
+        st.one_of(
+            *(behave,) * 6,
+            st.builds(Say, messages()),
+            st.builds(Say, transports()),
+            st.just(Withhold()),
+            st.builds(Fail, _FEW),
+            st.builds(ComeLate, _FEW),
+            st.builds(Order, commands()),
+            st.builds(Wait, _SECONDS),
+        )
+    )
 
 
-def hostile(*, without: tuple[type[Event], ...] = ()) -> st.SearchStrategy[list[Move]]:
-    """Moves without any contract, mixed with some that lead further; `without`: events that are left out."""
+def hostile() -> st.SearchStrategy[list[Move]]:
+    """Moves without any contract, mixed with some that lead further."""
     behave = st.just(Behave())
     back = st.sampled_from((0, 0, 0, 0, 1, 2, -1))
     return _long(
         st.one_of(
             *(behave,) * 5,
             st.builds(Throw, messages(), back),
-            st.builds(Throw, outcomes().filter(lambda event: not isinstance(event, without)), back),
+            st.builds(Throw, outcomes(), back),
             st.builds(Order, commands()),
             st.just(Withhold()),
             st.builds(Wait, _SECONDS),
@@ -182,10 +184,10 @@ def _die(rolls: list[float]) -> Callable[[], float]:
 
 
 @st.composite
-def walks(draw: st.DrawFn) -> Walk:
-    """A walk that stands at a drawn state, having come there by the shortest way."""
+def walks(draw: st.DrawFn, table: tuple[Row, ...] = TABLE) -> Walk:
+    """A walk over `table` that stands at a drawn state, having come there by the shortest way."""
     session = draw(sessions())
     rolls = draw(st.lists(st.floats(0.0, 1.0, exclude_max=True), min_size=1, max_size=4))
-    walk = Walk(draw(configurations()), session=session, random=_die(rolls))
+    walk = Walk(draw(configurations()), session=session, random=_die(rolls), table=table)
     walk.reach(draw(st.sampled_from(_FRESH if session is None else _IMPORTED)))
     return walk

@@ -74,14 +74,15 @@ class Walk:
         return self.core.gen
 
     def feed(self, event: Event) -> bool:
-        """Feeds `event` now; False when it was refused, which is right for commands and for cells without a row."""
+        """Feeds `event` now; False when it was refused, which is right for requests and for cells without a row."""
         state, written = self.state, self.core.journal.written
         known = (state, type(event)) in self.cells
         try:
             self.made = self.core.feed(event, self.now)
         except IllegalTransition:
-            # That nothing changed is the monitor's to see.
-            assert not known or event.kind is EventKind.COMMAND, f"{event!r} has a row in {state} and was refused"
+            # That nothing changed, and that a row may refuse this, is the monitor's to see.
+            refusable = event.kind in {EventKind.COMMAND, EventKind.OUTCOME}
+            assert not known or refusable, f"{event!r} has a row in {state} and was refused"
             return False
         assert known, f"{event!r} has no row in {state} and was taken"
         assert self.core.journal.written == written + 1
@@ -250,7 +251,8 @@ class Throw:
         """See :class:`Move`."""
         event = self.event
         if isinstance(event, events.ConnectionEvent):
-            event = on(event, walk.gen - self.back)
+            # There is no generation 0: before the first socket, whatever comes is of a connection yet to be.
+            event = on(event, max(walk.gen - self.back, 1))
         elif isinstance(event, (events.MetadataFetched, events.MetadataFailed)):
             event = attrs.evolve(event, request=walk.outside.requests - self.back)
         walk.feed(event)

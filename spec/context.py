@@ -79,6 +79,7 @@ class Context:
     cause: Cause | None = None
     failure: Failure | None = None
     not_before: float = 0.0  # the floor of the cause, as a time
+    proven: bool = False  # some session has outlived a heartbeat
     attempts: int = 0  # since the last proven session (I11)
     identifies: int = 0  # IDENTIFYs since the last proven session
     identified_at: float | None = None

@@ -64,6 +64,8 @@ def parse(text: str) -> ast.expr:
             not isinstance(node.func, ast.Name) or node.func.id not in NAMESPACE or node.keywords
         ):
             raise TableError(f"only the functions of gatewright.spec.functions may be called: {text!r}")
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
+            raise TableError(f"{node.attr!r} is private: {text!r}")
         if isinstance(node, ast.Name) and node.id not in FIELDS | NAMESPACE.keys() | {"event"}:
             raise TableError(f"{node.id!r} is neither a field of the context nor a known name: {text!r}")
     return tree.body

@@ -87,6 +87,7 @@ def identify_spacing(metadata: Metadata | None, settings: Settings) -> float:
 def retry_delay(
     cause: Cause | None,
     attempts: int,
+    proven: bool,
     identifies: int,
     identified_at: float | None,
     session: Session | None,
@@ -102,7 +103,9 @@ def retry_delay(
     nothing); the floor that causes have set; and, for an attempt that will end in IDENTIFY while IDENTIFYs repeat
     without success, the spacing of the day's budget.
     """
-    delay = backoff(attempts - 1 if cause in IMMEDIATE_CAUSES else attempts, roll, settings)
+    # The first attempt of all is no retry; after a proof the count begins with the first retry.
+    free = cause in IMMEDIATE_CAUSES and not proven
+    delay = backoff(attempts - 1 if free else attempts, roll, settings)
     delay = max(delay, not_before - now)
     if session is None and identified_at is not None and identifies >= settings.free_identifies:
         delay = max(delay, identified_at + identify_spacing(metadata, settings) - now)

@@ -80,6 +80,7 @@ _GUARDS: Final = (
         "and cap is not None and now < cap and (been_ready or not settings.strict_startup)",
         "heartbeats are acknowledged and there is time left",
     ),
+    Guard("paused", "paused", "reading is paused"),
     Guard("paused_within_cap", "paused and cap is not None and now < cap", "reading is paused and there is time left"),
     # The heartbeat region.
     Guard("beat_missed", "not acked and not paused_since_beat", "no ACK for the last beat, and reading was not paused"),

@@ -28,6 +28,7 @@ from gatewright.spec.step_rules import (
     Rule,
     a_grant_is_used_or_returned,
     beats_are_scheduled_by_beats,
+    connect_wakes_or_comes_back,
     deadlines_move_only_where_declared,
     dispatches_are_delivered,
     effects_stay_in_their_generation,
@@ -125,7 +126,7 @@ _INVARIANTS: Final = (
         where=_CORE,
         steps=(late_events_act_on_nothing, late_answers_act_on_nothing, effects_stay_in_their_generation),
     ),
-    Invariant(id="I07", where=(Layer.CORE, Layer.DRIVER)),
+    Invariant(id="I07", where=(Layer.CORE, Layer.DRIVER), history="whether the socket is being closed"),
     Invariant(id="I08", where=_CORE, steps=(fatal_codes_fail,)),
     Invariant(
         id="I09",
@@ -165,7 +166,7 @@ _INVARIANTS: Final = (
         steps=(deadlines_move_only_where_declared, beats_are_scheduled_by_beats),
     ),
     Invariant(id="I14", where=(Layer.CORE, Layer.DRIVER), history="registrations that are begun and not undone"),
-    Invariant(id="I15", where=_CORE, steps=(no_request_is_dropped,)),
+    Invariant(id="I15", where=_CORE, steps=(no_request_is_dropped, connect_wakes_or_comes_back)),
     Invariant(id="I16", where=(Layer.DRIVER,)),
     Invariant(
         id="I17",

@@ -7,11 +7,13 @@ import types
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, cast
 
+import attrs
+
 from gatewright.spec.context import Context
 from gatewright.spec.domains import DOMAINS
 from gatewright.spec.effects import EFFECTS, Effect
 from gatewright.spec.errors import TableError
-from gatewright.spec.events import COMMANDS, EVENTS, MESSAGES, DeadlinePassed, Event, HeartbeatDue
+from gatewright.spec.events import COMMANDS, EVENTS, MESSAGES, OUTCOMES, DeadlinePassed, Event, HeartbeatDue
 from gatewright.spec.expressions import FIELDS, compile_predicate, names_read, parse
 from gatewright.spec.guards import GUARDS, expression_of, guard_names
 from gatewright.spec.references import UnknownReference, resolve
@@ -41,8 +43,8 @@ def _rows_are_well_formed(rows: Iterable[Row]) -> Iterator[str]:
             yield f"{row.id}: a row of kind {row.kind} may not move the shard; only rows of kind take do"
         if row.kind in {RowKind.IGNORE, RowKind.REFUSE} and row.updates:
             yield f"{row.id}: a row of kind {row.kind} changes nothing; leave the updates out"
-        if row.kind is RowKind.REFUSE and (row.effects or row.event not in COMMANDS):
-            yield f"{row.id}: only commands are refused, and a refusal has no effects"
+        if row.kind is RowKind.REFUSE and (row.effects or row.event not in COMMANDS + OUTCOMES):
+            yield f"{row.id}: only commands and outcomes are refused, and a refusal has no effects"
         if STATES[row.source].absorbing and row.target is not None:
             yield f"{row.id}: {row.source} is absorbing; nothing leaves it"
         if not row.why.endswith(".") or "\n" in row.why:
@@ -69,6 +71,9 @@ def _names_resolve(rows: Iterable[Row]) -> Iterator[str]:
             expressions[f"update {update.name}.{field}"] = text
             if field not in FIELDS or field in {"state", "now", "entered_at", "settings"}:
                 yield f"update {update.name}: {field!r} is not a field that an update may write"
+    for effect in EFFECTS:
+        for field in attrs.fields(effect):
+            expressions[f"effect {effect.__name__}.{field.name}"] = str(field.metadata.get("expression", ""))
     for where, text in expressions.items():
         try:
             parse(text)
@@ -84,6 +89,25 @@ def _names_resolve(rows: Iterable[Row]) -> Iterator[str]:
     for effect in EFFECTS:
         if not any(effect in row.effects for row in rows):
             yield f"effect {effect.__name__} is used by no row; remove it"
+
+
+def _reads(text: str) -> frozenset[str]:
+    try:
+        return names_read(text)
+    except TableError:  # said elsewhere, once
+        return frozenset()
+
+
+def _payloads_exist(rows: Iterable[Row]) -> Iterator[str]:
+    """What a row reads of its event must be a field of that event."""
+    for row in rows:
+        texts = [GUARDS[name].expression for name in guard_names(row.guard or "None") if name in GUARDS]
+        texts += [text for name in row.updates if name in UPDATES for _, text in UPDATES[name].assigns]
+        texts += [str(field.metadata.get("expression")) for effect in row.effects for field in attrs.fields(effect)]
+        fields = {f"event.{field.name}" for field in attrs.fields(row.event)}
+        read = {name for text in texts for name in _reads(text) if name.startswith("event.")}
+        for name in sorted(read - fields):
+            yield f"{row.id}: reads {name}, which {row.event.__name__} does not have"
 
 
 def _timeouts(spec: StateSpec) -> Iterator[tuple[str, str]]:
@@ -195,6 +219,7 @@ def findings(rows: Iterable[Row]) -> Iterator[str]:
     rows = tuple(rows)
     yield from _rows_are_well_formed(rows)
     yield from _names_resolve(rows)
+    yield from _payloads_exist(rows)
     yield from _guards_partition(rows)
     yield from _states_are_covered(rows, STATES)
     yield from _effects_are_answered(rows, EFFECTS)

@@ -56,6 +56,8 @@ class Settings:
     hello_timeout: float = _seconds(30.0)  # S03, P12
     slot_timeout: float = _seconds(30.0)
     """How much longer than the gate's own estimate the wait for a slot may last."""
+    gate_retry: float = _seconds(5.0)
+    """The least wait after the gate gave no slot, whatever it named."""
     slot_wait_max: float = _seconds(6 * 3600.0)
     ready_timeout: float = _seconds(120.0)  # P20: a server in trouble answers eventually
     strict_ready_timeout: float = _seconds(15.0)
@@ -95,6 +97,16 @@ class Settings:
                 "hello_stalls_to_forget_url must be below hello_stalls_to_drop_session: "
                 f"got {self.hello_stalls_to_forget_url} and {self.hello_stalls_to_drop_session}"
             )
+        for timeout, cap in (
+            ("slot_timeout", "slot_wait_max"),
+            ("ready_timeout", "ready_wait_max"),
+            ("resume_timeout", "resume_wait_max"),
+        ):
+            if getattr(self, cap) < getattr(self, timeout):
+                raise ConfigurationError(
+                    f"{cap} bounds {timeout} and must not be below it: got {getattr(self, cap):g} s and "
+                    f"{getattr(self, timeout):g} s"
+                )
         nested = self.registering_timeout + self.metadata_timeout
         if self.strict_startup and nested >= self.startup_budget:
             raise ConfigurationError(

@@ -117,8 +117,8 @@ STATES: Final[Mapping[State, StateSpec]] = MappingProxyType(
         State.BACKING_OFF: StateSpec(
             meaning="No socket; waiting before the next attempt, for the cause that it carries.",
             deadline=(
-                "retry_delay(cause, attempts, identifies, identified_at, session, not_before, metadata, now, roll, "
-                "settings)"
+                "retry_delay(cause, attempts, proven, identifies, identified_at, session, not_before, metadata, now, "
+                "roll, settings)"
             ),
         ),
         State.SUSPENDED: StateSpec(meaning="No socket; the session is kept and can be exported."),

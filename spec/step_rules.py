@@ -265,6 +265,13 @@ def no_request_is_dropped(step: Step) -> bool:
             return False
 
 
+def connect_wakes_or_comes_back(step: Step) -> bool:
+    """connect() is taken in `backing_off` and `suspended` only: everywhere else the shard connects by itself."""
+    if not isinstance(step.event, events.Connect) or step.row.kind is RowKind.REFUSE:
+        return True
+    return step.before.state in {State.BACKING_OFF, State.SUSPENDED}
+
+
 def deadlines_move_only_where_declared(step: Step) -> bool:
     """A deadline runs from the entry of its state; the declared re-arms alone move it, and never past the cap."""
     before, after = step.before, step.after
@@ -297,6 +304,13 @@ def requested_beats_judge_nothing(step: Step) -> bool:
 
 
 def paused_readers_are_no_zombies(step: Step) -> bool:
-    """While reading was paused since the last beat, a missing ACK proves nothing."""
-    judged = isinstance(step.event, events.HeartbeatDue) and step.after.state is State.STALLED
-    return not (judged and step.before.paused_since_beat)
+    """While reading is paused, neither a missing ACK nor a missing message proves anything."""
+    before = step.before
+    match step.event:
+        case events.HeartbeatDue():
+            excused = before.paused_since_beat
+        case events.DeadlinePassed():
+            excused = before.paused and before.state in {State.AWAITING_HELLO, State.IDENTIFIED, State.RESUMING}
+        case _:
+            excused = False
+    return not (excused and step.after.state is State.STALLED)

@@ -193,14 +193,18 @@ _CONNECTING: Final = (
     *over((AWAITING_HELLO,), Hello, "identify", guard="not has_session", target=SLOT,
           updates=("url_works", "start_heartbeat"), effects=(RequestSlot,),
           why="IDENTIFY waits for its slot; heartbeats do not.", ref="P10 P13 P22 P27 I02 I12"),
-    *over((AWAITING_HELLO,), DeadlinePassed, "first", guard="hello_first_stall", target=STALLED,
+    *over((AWAITING_HELLO,), DeadlinePassed, "paused", guard="paused", target=DRAINING,
+          updates=("leave_to_retry", "cause_paused"), effects=(CloseKeepingSession,),
+          why="A HELLO that our own consumer keeps unread is no stall of the server's.", ref="I23"),
+    *over((AWAITING_HELLO,), DeadlinePassed, "first", guard="not paused and hello_first_stall", target=STALLED,
           updates=("note_stalled_phase", "count_stall", "cause_stalled"), effects=(CloseKeepingSession,),
           why="Silence after the upgrade is not the session's fault.", ref="P12 S32 F10 F11 R10"),
-    *over((AWAITING_HELLO,), DeadlinePassed, "again", guard="not hello_first_stall and not hello_last_stall",
-          target=STALLED, updates=("note_stalled_phase", "count_stall", "forget_url", "cause_stalled"),
+    *over((AWAITING_HELLO,), DeadlinePassed, "again",
+          guard="not paused and not hello_first_stall and not hello_last_stall", target=STALLED,
+          updates=("note_stalled_phase", "count_stall", "forget_url", "cause_stalled"),
           effects=(CloseKeepingSession,),
           why="A second silence in a row suspects the resume URL.", ref="P12 P40 S32 F11"),
-    *over((AWAITING_HELLO,), DeadlinePassed, "last", guard="hello_last_stall", target=STALLED,
+    *over((AWAITING_HELLO,), DeadlinePassed, "last", guard="not paused and hello_last_stall", target=STALLED,
           updates=("note_stalled_phase", "count_stall", "drop_session", "cause_stalled"),
           effects=(CloseKeepingSession,),
           why="A third silence in a row gives the session up.", ref="S05 S32 F11 I10"),
@@ -225,7 +229,14 @@ _IDENTIFY: Final = (
           why="READY completes the handshake and begins a session.", ref="P31 I10 I11 R19 R20"),
     *over((IDENTIFIED,), DeadlinePassed, "patient", guard="patient", updates=("extend_patience",),
           why="In an outage the server answers eventually; a new IDENTIFY would only spend budget.", ref="P20 P29 A13"),
-    *over((IDENTIFIED,), DeadlinePassed, guard="not patient", target=STALLED,
+    *over((IDENTIFIED,), DeadlinePassed, "paused", guard="not patient and paused_within_cap",
+          updates=("wait_for_reader",),
+          why="READY may be among what our own consumer keeps unread; another IDENTIFY would only spend budget.",
+          ref="I23 P29"),
+    *over((IDENTIFIED,), DeadlinePassed, "held_back", guard="not patient and paused and not paused_within_cap",
+          target=DRAINING, updates=("leave_to_retry", "cause_paused"), effects=(CloseKeepingSession,),
+          why="The consumer held the reader back for longer than may be waited for READY.", ref="I23 I03"),
+    *over((IDENTIFIED,), DeadlinePassed, guard="not patient and not paused", target=STALLED,
           updates=("note_stalled_phase", "cause_stalled"), effects=(CloseKeepingSession,),
           why="IDENTIFY was sent and nothing came: named for what it is, and tried again.", ref="I03 R10 F30"),
     *over((IDENTIFIED,), Dispatched, effects=(Deliver,), kind=_UNEXPECTED,
@@ -245,7 +256,11 @@ _SESSION: Final = (
           why="A lower sequence moves nothing; the event is still the consumer's.", ref="P43 A16 I17"),
     *over((RESUMING,), DeadlinePassed, "paused", guard="paused_within_cap", updates=("wait_for_reader",),
           why="While our own consumer holds the reader back, silence is not the server's.", ref="I23"),
-    *_leave((RESUMING,), DeadlinePassed, guard="not paused_within_cap", target=STALLED,
+    *over((RESUMING,), DeadlinePassed, "held_back", guard="paused and not paused_within_cap", target=DRAINING,
+          updates=("leave_to_retry", "cause_paused"), effects=(CloseKeepingSession,),
+          why="The consumer held the replay back for longer than may be waited; that is no failed resume.",
+          ref="I23 I03"),
+    *_leave((RESUMING,), DeadlinePassed, guard="not paused", target=STALLED,
             updates=("note_stalled_phase", "cause_stalled"), effects=(CloseKeepingSession,),
             why="A replay that does not move is given up.", ref="A15 I03 R10"),
     *_leave((RESUMING,), SessionInvalidated, "resumable", guard="resumable", target=DRAINING,
@@ -418,8 +433,12 @@ _DRAINING: Final = (
            why="Undoing took too long; the shard ends all the same.", ref="I03 I04"),
     *over((DRAINING,), DeadlinePassed, "undo.fail", guard="not registered and not then_suspend and not then_stop",
           target=FAILED, why="Undoing took too long; the shard ends all the same.", ref="I03 I04"),
-    *_then(RegistrationUndone, only=(SUSPENDED, STOPPED), why="What was applied is undone.", ref="F04 I14"),
-    *over((DRAINING,), RegistrationUndone, "fail", guard="not then_suspend and not then_stop", target=FAILED,
+    *_then(RegistrationUndone, guard="not registered", only=(SUSPENDED, STOPPED), why="What was applied is undone.",
+           ref="F04 I14"),
+    *over((DRAINING,), RegistrationUndone, "late", guard="registered", kind=_IGNORE,
+          why="It belongs to a registration that was given up, and this shard is leaving a socket.", ref="I14 I01"),
+    *over((DRAINING,), RegistrationUndone, "fail", guard="not registered and not then_suspend and not then_stop",
+          target=FAILED,
           why="What was applied is undone; the failure surfaces.", ref="F04 I14"),
     *over((DRAINING,), Stop, guard="not then_stop and not then_fail",
           updates=("drop_session", "leave_to_stop", "cause_command"),
@@ -555,9 +574,9 @@ _LATE: Final = (
       for row in _late(tuple(s for s in State if s not in (IDLE, REGISTERING, FETCHING)), event,
                        why="The request was given up; its answer can move nothing.", ref="R03 R33 I06")),
     *(row for event in (Registered, RegistrationFailed)
-      for row in _late((DRAINING,), event, why="It ended while it was being cancelled; it is undone all the same.",
-                       ref="R03 I05")),
-    *_late((REGISTERING, SUSPENDED, STOPPED, FAILED), RegistrationUndone,
+      for row in _late(tuple(s for s in State if s not in (IDLE, REGISTERING)), event,
+                       why="It ended while it was being cancelled; it is undone all the same.", ref="R03 I05")),
+    *_late(tuple(s for s in State if s not in (IDLE, DRAINING)), RegistrationUndone,
            why="Undoing took longer than the shard waited for it.", ref="I14"),
 )  # fmt: skip
 
@@ -580,12 +599,33 @@ def _unexpected(rows: tuple[Row, ...]) -> tuple[Row, ...]:
     )
 
 
+def _impossible(rows: tuple[Row, ...]) -> tuple[Row, ...]:
+    """A row for each outcome of a connection in each state with a socket that has none yet.
+
+    Of an older generation it comes late, as everywhere; of this one it would answer an effect that nobody asked for.
+    """
+    present = {(row.source, row.event) for row in rows}
+    return tuple(
+        row
+        for event in _CONNECTION_OUTCOMES
+        for source in SOCKET_STATES
+        if (source, event) not in present
+        for row in over(
+            (source,),
+            event,
+            kind=_REFUSE,
+            why="Nothing was asked for here that could end like this; whoever fed it is out of step.",
+            ref="I06 I15",
+        )
+    )
+
+
 _WRITTEN: Final = (
     *_START_UP, *_CONNECTING, *_IDENTIFY, *_SESSION, *_HEARTBEATS, *_LEAVE_LIVE, *_STALLED, *_DRAINING, *_WAITING,
     *_REFUSALS, *_LATE,
 )  # fmt: skip
 
-TABLE: Final[tuple[Row, ...]] = with_generations((*_WRITTEN, *_unexpected(_WRITTEN)))
+TABLE: Final[tuple[Row, ...]] = with_generations((*_WRITTEN, *_unexpected(_WRITTEN), *_impossible(_WRITTEN)))
 """Every row, expanded, in the order in which documents list them."""
 
 

@@ -97,7 +97,7 @@ _UPDATES: Final = (
     _update("note_ack", "ACK age runs from the issue of the beat.",
             latency="latency if acked or beat_sent_at is None else now - beat_sent_at", acked_at="now", acked="True"),
     _update("prove_session", "Only a session that outlives a heartbeat is a success (I11).",
-            attempts="0", identifies="0"),
+            attempts="0", identifies="0", proven="True"),
     _update("pause_reading", "What is not read cannot be acknowledged (I23).",
             paused="True", paused_since_beat="True", paused_beats="0"),
     _update("resume_reading", "The reader runs again.", paused="False", paused_beats="0"),
@@ -120,7 +120,7 @@ _UPDATES: Final = (
     _cause("cause_paused", "Cause.READING_PAUSED"),
     _cause("cause_violation", "Cause.VIOLATION"),
     _update("cause_gate", "As long as the gate says.", cause="Cause.GATE",
-            not_before="max(not_before, now + event.retry_after)"),
+            not_before="max(not_before, now + max(event.retry_after, settings.gate_retry))"),
     _cause("cause_command", "Cause.COMMAND"),
     _cause("cause_registration", "Cause.REGISTRATION"),
     # Failures: the first cause wins (I09).

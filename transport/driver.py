@@ -17,6 +17,7 @@ from typing import Final
 import trio
 
 from gatewright.fsm.core import ShardCore
+from gatewright.fsm.errors import IllegalTransition
 from gatewright.spec import effects as fx
 from gatewright.spec.events import (
     ConnectionOutcome,
@@ -133,7 +134,12 @@ class Driver:
         Raises:
             IllegalTransition: as the core does; nothing changed.
         """
-        self._perform(self.core.feed(event, self._clock()))
+        try:
+            effects = self.core.feed(event, self._clock())
+        except IllegalTransition:
+            self._on_step(event)  # a refusal is a step as well, for whoever watches
+            raise
+        self._perform(effects)
         self._on_step(event)
         self._rearm()
 
@@ -146,7 +152,7 @@ class Driver:
         self._dispatch = dispatch
         self.feed(event)
         self._dispatch = None
-        if self.mailbox.full and self.core.gen == gen:
+        if dispatch is not None and self.mailbox.full and self.core.gen == gen:
             self.feed(ReadingPaused(gen))
             await self.mailbox.wait_for_room()
             self.feed_outcome(ReadingResumed(gen))

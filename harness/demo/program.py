@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import sys
 from typing import Final
 
@@ -37,10 +36,11 @@ def run(*, json: bool = False, plain: bool = False, sabotage: str | None = None)
 
     Raises:
         ConfigurationError: for a sabotage that does not exist.
+        BrokenPipeError: whoever read standard output has gone.
     """
     # The engine's warnings are part of the show and are shown; on standard error they would spoil the picture.
     logging.getLogger("gatewright").addHandler(logging.NullHandler())
-    status = NOT_SEEN
+    status, reader_gone = NOT_SEEN, False
     try:
         stage = trio.run(functools.partial(play, _view(json=json, plain=plain), sabotage=sabotage))
         status = SEEN if stage.kept_all else NOT_SEEN
@@ -50,8 +50,9 @@ def run(*, json: bool = False, plain: bool = False, sabotage: str | None = None)
         sys.stderr.write("gatewright demo: stopped.\n")
         status = INTERRUPTED
     except* BrokenPipeError:
-        # Whoever read this has gone. Python would complain once more when it flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        reader_gone = True
+    if reader_gone:
+        raise BrokenPipeError  # as itself, and not in the groups of those who were printing
     return status
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
 import gatewright
 from gatewright import cli
+from gatewright.diagrams.export import DRAWINGS, FORMATS, VIEWS, View, render
+from tests.cli.command import BOUND, PROGRAM
 from tests.support.checkout import run
 
 # What `--help` may cost: nothing of ours but the face and the command line, and no package but the standard library.
@@ -65,6 +70,75 @@ def test_a_wrong_command_line_is_status_2_and_says_what_is_wrong(
 
 def test_the_module_is_the_same_program() -> None:
     assert run(sys.executable, "-m", "gatewright", "--version") == f"gatewright {gatewright.__version__}\n"
+
+
+# diagram
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_diagram_is_what_the_table_gives(view: View, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of("diagram", "--view", view) == 0
+    assert capsys.readouterr().out == render("mermaid" if view in DRAWINGS else "markdown", view)
+
+
+def test_a_diagram_is_the_overview_unless_asked_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of("diagram") == 0
+    assert capsys.readouterr().out == render("mermaid", "overview")
+
+
+def test_a_diagram_can_be_a_page(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of("diagram", "--format", "markdown") == 0
+    assert capsys.readouterr().out == render("markdown", "overview")
+
+
+def test_a_diagram_goes_into_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "overview.mmd"
+    assert status_of("diagram", "--output", str(target)) == 0
+    assert target.read_text(encoding="utf-8") == render("mermaid", "overview")
+    assert capsys.readouterr().out == ""
+
+
+def test_the_help_names_every_view_and_format(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of("diagram", "--help") == 0
+    printed = capsys.readouterr().out
+    assert not [name for name in (*VIEWS, *FORMATS) if name not in printed]
+
+
+def test_a_view_that_does_not_exist_is_answered_with_those_that_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of("diagram", "--view", "no-such") == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("gatewright: there is no view 'no-such'")
+    assert "matrix" in captured.err
+
+
+def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of("diagram", "--output", str(tmp_path / "absent" / "overview.mmd")) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("gatewright: ")
+    assert "overview.mmd" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_reader_that_is_gone_is_no_error_to_talk_about() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        ended = subprocess.run(
+            [PROGRAM, "diagram"], stdout=writer, stderr=subprocess.PIPE, encoding="utf-8", timeout=BOUND, check=False
+        )
+    finally:
+        os.close(writer)
+    assert (ended.returncode, ended.stderr) == (1, "")
+
+
+def test_an_error_that_is_not_expected_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def defect() -> dict[str, str | None]:
+        raise AssertionError("a defect")
+
+    monkeypatch.setattr(cli, "_versions", defect)
+    with pytest.raises(AssertionError, match="a defect"):
+        status_of("info")
 
 
 # info

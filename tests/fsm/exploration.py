@@ -33,7 +33,9 @@ def beginnings() -> Iterator[Context]:
         hello_stalls_to_forget_url=1,
         hello_stalls_to_drop_session=2,
     )
-    for settings in (Settings(ready_timeout=60.0), hasty):
+    # The third has no time left when its time-outs come, so that a paused reader exhausts them before its beats do.
+    capped = Settings(ready_timeout=60.0, ready_wait_max=60.0, resume_timeout=60.0, resume_wait_max=60.0)
+    for settings in (Settings(ready_timeout=60.0), hasty, capped):
         for session in (None, SESSION, SESSION.without_url()):
             yield Context(settings=settings, session=session, received=None if session is None else session.seq)
 
@@ -83,11 +85,19 @@ def _shape(c: Context) -> Hashable:
     plan = None if c.session is None else c.session.resume_url is None
     leaving = c.state in {State.STALLED, State.DRAINING, State.BACKING_OFF}
     return (
-        (c.state, c.settings.strict_startup, c.registered, c.metadata is None, c.fallback, min(c.request, 2)),
+        (
+            c.state,
+            c.settings.strict_startup,
+            c.settings.ready_wait_max,
+            c.registered,
+            c.metadata is None,
+            c.fallback,
+            min(c.request, 2),
+        ),
         (min(c.gen, 2), c.connect_failures, c.stalls, plan, c.failed_resumes, c.been_ready, min(c.attempts, 2)),
         (c.then, c.cause, min(c.identifies, 2)) if leaving else None,
         (c.acked, c.proving, c.paused, c.paused_since_beat, c.paused_beats, _recently_acked(c), c.progressed)
-        if c.state in HEARTBEAT_STATES
+        if c.state in {State.AWAITING_HELLO, *HEARTBEAT_STATES}
         else None,
     )
 

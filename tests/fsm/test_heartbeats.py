@@ -261,10 +261,6 @@ def test_a_replay_that_is_paused_is_given_up_at_the_cap() -> None:
     assert walk.now == pytest.approx(600.0)
 
 
-PAUSED_STALL = "a paused reader is blamed on the peer before READY and HELLO; only `resuming` waits for it"
-
-
-@pytest.mark.xfail(strict=True, reason=PAUSED_STALL)
 def test_a_ready_that_lies_unread_costs_no_identify() -> None:
     walk = paused(at(State.IDENTIFIED, Settings(max_paused_beats=100)))
     while walk.now < 300.0:
@@ -272,14 +268,12 @@ def test_a_ready_that_lies_unread_costs_no_identify() -> None:
     assert where(walk) is State.IDENTIFIED
 
 
-@pytest.mark.xfail(strict=True, reason=PAUSED_STALL)
 def test_a_paused_replay_that_reaches_the_cap_is_no_failed_resume() -> None:
     walk = paused(resuming(Settings(max_paused_beats=100, max_failed_resumes=1)))
     until_left(walk)
     assert session_id(walk) == "session 1"
 
 
-@pytest.mark.xfail(strict=True, reason=PAUSED_STALL)
 def test_a_hello_that_lies_unread_is_no_stall_of_the_session() -> None:
     walk = at(State.READY)
     until_left(walk)

@@ -1,5 +1,7 @@
 """Leaving a socket: op 7 and op 9, stop and suspend from everywhere, and what happens when two reasons meet."""
 
+from collections.abc import Callable
+
 import pytest
 
 from gatewright.harness.outside import MAIN_URL
@@ -30,7 +32,8 @@ from gatewright.spec.events import (
     ViolationKind,
     WriteBlocked,
 )
-from gatewright.spec.states import State
+from gatewright.spec.settings import Settings
+from gatewright.spec.states import Cause, State
 from gatewright.spec.table import LIVE
 from tests.fsm.standing import at, does, draining, holding, made, opened, resuming, session_id, wait_of, where
 
@@ -181,21 +184,89 @@ def test_frames_are_void_once_the_socket_is_being_left(frame: Message) -> None:
     assert walk.core.snapshot() == before
 
 
+# -- why it was left ---------------------------------------------------------------------------------------------------
+
+CAUSES: dict[Cause, Callable[[int], Event]] = {
+    Cause.DROPPED: Closed,
+    Cause.RATE_LIMITED: lambda gen: Closed(gen, 4008),
+    Cause.SESSION_ENDED: lambda gen: Closed(gen, 4009),
+    Cause.RECONNECT_REQUESTED: ReconnectRequested,
+    Cause.INVALID_SESSION: lambda gen: SessionInvalidated(gen, True),
+    Cause.VIOLATION: lambda gen: ProtocolViolation(gen, ViolationKind.TOO_LARGE),
+    Cause.WRITE_BLOCKED: WriteBlocked,
+}
+
+
+@pytest.mark.parametrize("state", LIVE)
+@pytest.mark.parametrize("cause", CAUSES)
+def test_the_back_off_says_why_the_connection_was_left(cause: Cause, state: State) -> None:
+    walk = live(state)
+    walk.must(CAUSES[cause](walk.gen))
+    walk.reach(State.BACKING_OFF)
+    assert walk.core.snapshot().cause is cause
+
+
+@pytest.mark.parametrize("state", [State.CONNECTING, *LIVE])
+def test_a_blocked_write_and_a_deadline_name_the_phase_in_which_they_came(state: State) -> None:
+    if state not in {State.CONNECTING, State.AWAITING_HELLO}:
+        walk = live(state)
+        walk.must(WriteBlocked(walk.gen))
+    else:
+        walk = at(state)
+        walk.elapse()
+    assert walk.core.snapshot().stalled_in is state
+
+
+@pytest.mark.parametrize("state", [State.CONNECTING, State.AWAITING_HELLO, State.AWAITING_IDENTIFY_SLOT])
+def test_a_deadline_that_passed_is_a_stall(state: State) -> None:
+    walk = at(state, Settings(slot_timeout=10.0))
+    walk.elapse()
+    walk.reach(State.BACKING_OFF)
+    assert walk.core.snapshot().cause is Cause.STALLED
+
+
+def test_a_ready_or_resumed_that_does_not_come_is_a_stall() -> None:
+    settings = Settings(ready_timeout=10.0, resume_timeout=10.0)
+    for walk in (at(State.IDENTIFIED, settings), resuming(settings)):
+        walk.elapse()
+        assert walk.core.snapshot().cause is Cause.STALLED
+
+
+def test_a_missing_ack_and_a_missing_hello_are_told_apart() -> None:
+    zombie, stalled = at(State.READY), at(State.AWAITING_HELLO)
+    zombie.elapse()
+    zombie.elapse()
+    stalled.elapse()
+    assert (zombie.core.snapshot().cause, stalled.core.snapshot().cause) == (Cause.ZOMBIE, Cause.STALLED)
+
+
 # -- commands that replace a socket or a session -----------------------------------------------------------------------
 
 
-def test_reconnect_keeps_the_session() -> None:
-    walk = at(State.READY)
+@pytest.mark.parametrize("state", [State.AWAITING_HELLO, State.RESUMING, State.READY])
+def test_reconnect_keeps_the_session(state: State) -> None:
+    walk = holding(state)
     walk.must(Reconnect())
     assert does(walk, CloseKeepingSession)
     walk.reach(State.BACKING_OFF)
     assert opened(walk).resume
 
 
-def test_force_identify_ends_the_session_and_begins_another() -> None:
-    walk = at(State.READY)
+@pytest.mark.parametrize("state", LIVE)
+def test_a_command_that_replaces_the_socket_is_the_cause(state: State) -> None:
+    for command in (Reconnect(), ForceIdentify()):
+        walk = live(state)
+        walk.must(command)
+        walk.reach(State.BACKING_OFF)
+        assert walk.core.snapshot().cause is Cause.COMMAND
+
+
+@pytest.mark.parametrize("state", [State.AWAITING_HELLO, State.RESUMING, State.READY])
+def test_force_identify_ends_the_session_and_begins_another(state: State) -> None:
+    walk = holding(state)
     walk.must(ForceIdentify())
     assert does(walk, CloseEndingSession)
+    assert session_id(walk) is None
     walk.reach(State.BACKING_OFF)
     assert not opened(walk).resume
     walk.reach(State.AWAITING_IDENTIFY_SLOT)

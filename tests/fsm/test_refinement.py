@@ -21,7 +21,7 @@ from tests.support.tables import Weakened
 
 pytestmark = pytest.mark.xdist_group("refinement")  # they share one comparison
 
-MANY = 40_000 if os.environ.get("GATEWRIGHT_HYPOTHESIS") == "soak" else 2_500
+MANY = 40_000 if os.environ.get("GATEWRIGHT_HYPOTHESIS") == "soak" else 3_500
 
 
 @attrs.define

@@ -83,6 +83,15 @@ def test_a_registration_that_never_ends_is_undone_after_four_seconds() -> None:
     assert does(walk, UndoRegistrations)
 
 
+def test_a_registration_that_never_ends_is_the_reason_of_the_failure() -> None:
+    walk = at(State.REGISTERING)
+    walk.elapse()
+    walk.must(RegistrationUndone())
+    failure = walk.core.failure
+    assert failure is not None
+    assert failure.reason == "The registrations took longer than 4 s and were undone."
+
+
 def test_undoing_that_never_ends_does_not_hold_the_shard() -> None:
     walk = at(State.REGISTERING)
     walk.must(RegistrationFailed("it raised"))
@@ -107,10 +116,6 @@ def test_a_registration_that_ends_while_it_is_undone_counts_for_nothing() -> Non
     assert where(walk) is State.STOPPED
 
 
-LATE_UNDO = "an undo that took longer than was waited for still moves a shard that is draining for another reason"
-
-
-@pytest.mark.xfail(strict=True, reason=LATE_UNDO)
 def test_an_undo_that_comes_late_does_not_move_a_shard_that_has_a_socket() -> None:
     walk = at(State.REGISTERING)
     walk.must(Suspend())
@@ -123,7 +128,6 @@ def test_an_undo_that_comes_late_does_not_move_a_shard_that_has_a_socket() -> No
     assert where(walk) is State.DRAINING
 
 
-@pytest.mark.xfail(strict=True, reason="a late undo has no row in the states that come after registering")
 @pytest.mark.parametrize("state", [State.FETCHING_METADATA, State.CONNECTING, State.AWAITING_HELLO, State.READY])
 def test_an_undo_that_comes_late_is_ignored_wherever_the_shard_is(state: State) -> None:
     walk = at(State.REGISTERING)
@@ -134,7 +138,6 @@ def test_an_undo_that_comes_late_is_ignored_wherever_the_shard_is(state: State) 
     walk.must(RegistrationUndone())
 
 
-@pytest.mark.xfail(strict=True, reason="an answer to a registration that was given up has no row")
 @pytest.mark.parametrize("answer", [Registered(), RegistrationFailed("cancelled")])
 @pytest.mark.parametrize("command", [Suspend(), Stop()])
 def test_a_registration_that_ends_after_its_undo_was_given_up_is_ignored(

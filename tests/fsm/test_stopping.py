@@ -13,7 +13,16 @@ from gatewright.spec.effects import (
     UndoRegistrations,
     WithdrawSlot,
 )
-from gatewright.spec.events import Closed, CloseFlushed, Connect, ForceIdentify, SessionInvalidated, Stop, Suspend
+from gatewright.spec.events import (
+    Closed,
+    CloseFlushed,
+    Connect,
+    ConnectFailed,
+    ForceIdentify,
+    SessionInvalidated,
+    Stop,
+    Suspend,
+)
 from gatewright.spec.states import State
 from tests.fsm.standing import IMPORTED, at, does, draining, holding, made, opened, resuming, session_id, wait_of, where
 
@@ -125,6 +134,49 @@ def test_a_socket_whose_final_close_has_no_answer_is_aborted() -> None:
     assert does(walk, AbortSocket)
 
 
+# A session may be held before there ever was a socket, and between two of them.
+HOLDS = (
+    State.IDLE,
+    State.REGISTERING,
+    State.FETCHING_METADATA,
+    State.CONNECTING,
+    State.AWAITING_HELLO,
+    State.RESUMING,
+    State.READY,
+    State.STALLED,
+    State.DRAINING,
+    State.BACKING_OFF,
+    State.SUSPENDED,
+)
+
+
+def keeper(state: State) -> Walk:
+    """A shard that holds a session, in any state in which one can be held."""
+    match state:
+        case State.IDLE | State.REGISTERING:
+            walk = at(state, session=IMPORTED)
+        case State.FETCHING_METADATA:
+            walk = at(State.CONNECTING, session=IMPORTED.without_url())
+            walk.must(ConnectFailed(walk.gen))
+            walk.elapse()
+        case State.CONNECTING | State.AWAITING_HELLO | State.RESUMING | State.READY:
+            walk = holding(state)
+        case State.STALLED:
+            walk = holding(State.AWAITING_HELLO)
+            walk.wait(30.0)
+        case _:
+            walk = anywhere(state)
+    assert (where(walk), session_id(walk) is None) == (state, False)
+    return walk
+
+
+@pytest.mark.parametrize("state", HOLDS)
+def test_stop_drops_the_session_wherever_one_is_held(state: State) -> None:
+    walk = keeper(state)
+    walk.must(Stop())
+    assert session_id(walk) is None
+
+
 # -- suspend -----------------------------------------------------------------------------------------------------------
 
 
@@ -145,6 +197,21 @@ def test_suspend_ends_in_suspended_from_wherever_something_was_begun(state: Stat
         return
     walk.must(Suspend())
     walk.reach(State.SUSPENDED)
+
+
+@pytest.mark.parametrize("state", [state for state in HOLDS if state is not State.IDLE])
+def test_suspend_keeps_the_session_wherever_one_is_held(state: State) -> None:
+    walk = keeper(state)
+    held = session_id(walk)
+    walk.must(Suspend())
+    walk.reach(State.SUSPENDED)
+    assert session_id(walk) == held
+
+
+def test_suspend_cancels_the_metadata_request() -> None:
+    walk = at(State.FETCHING_METADATA)
+    walk.must(Suspend())
+    assert does(walk, CancelMetadata)
 
 
 def test_a_suspended_shard_comes_back_with_resume() -> None:

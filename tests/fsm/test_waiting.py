@@ -159,7 +159,6 @@ def test_a_refusal_of_the_gate_counts_as_no_attempt() -> None:
     assert attempts(walk) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="a gate that refuses without naming a time is asked again at once, for ever")
 def test_a_gate_that_names_no_time_is_not_asked_again_at_once() -> None:
     walk = at(State.AWAITING_IDENTIFY_SLOT)
     walk.must(SlotUnavailable(walk.gen, retry_after=0.0))
@@ -201,7 +200,6 @@ def test_drops_that_repeat_wait() -> None:
     assert wait_of(walk) == pytest.approx(1.0)
 
 
-@pytest.mark.xfail(strict=True, reason="after a proof the second drop in a row is followed at once as well")
 def test_after_a_proof_only_the_first_drop_is_followed_at_once() -> None:
     walk = proven()
     again(walk, State.READY)
@@ -233,12 +231,16 @@ def test_waking_a_back_off_keeps_its_session_unless_another_is_wanted() -> None:
     assert plans == [True, True, False]
 
 
-def test_waking_a_back_off_whose_url_is_unknown_looks_it_up_first() -> None:
+@pytest.mark.parametrize("command", [Connect(), Reconnect(), ForceIdentify()])
+def test_waking_a_back_off_whose_url_is_unknown_looks_it_up_first(
+    command: Connect | Reconnect | ForceIdentify,
+) -> None:
     walk = at(State.FETCHING_METADATA)
     walk.elapse()  # the fallback
     walk.must(ConnectFailed(walk.gen))
-    walk.must(Connect())
+    walk.must(command)
     assert does(walk, FetchMetadata)
+    assert where(walk) is State.FETCHING_METADATA
 
 
 def test_there_is_no_cap_on_attempts_unless_one_was_asked_for() -> None:

@@ -95,7 +95,6 @@ def test_a_refusal_is_a_value_error_as_well() -> None:
         settings(shard_count=0)
 
 
-@pytest.mark.xfail(strict=True, reason="caps below the time-outs that they bound are not refused yet")
 @pytest.mark.parametrize(
     "values",
     [

@@ -107,6 +107,17 @@ class Recording:
         await self.during_undo()
 
 
+class Moves:
+    """An observer that keeps every state that was entered; a journal forgets."""
+
+    def __init__(self) -> None:
+        self.states: list[State] = []
+
+    def observe(self, record: Record) -> None:
+        if record.moved:
+            self.states.append(record.to)
+
+
 # -- what was seen -----------------------------------------------------------------------------------------------------
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import attrs
 
-from gatewright.spec.effects import Effect
+from gatewright.spec.effects import Effect, OpenSocket
 from gatewright.spec.events import Event
 from gatewright.spec.rows import Row, RowKind
 from gatewright.spec.states import State
@@ -97,3 +98,12 @@ class Weakened:
     def _each(self, names: tuple[str, ...], change: Callable[[Row], tuple[Row, ...]]) -> Weakened:
         chosen = {row.id for row in self._named(names)}
         return Weakened(tuple(new for row in self.rows for new in (change(row) if row.id in chosen else (row,))))
+
+
+SHIPPED: Final = Weakened()
+"""The shipped table, with nothing taken out yet."""
+
+
+def opening(source: State, event: type[Event]) -> Weakened:
+    """A table in which `event` opens a socket from `source`."""
+    return SHIPPED.with_row(source, event, target=State.CONNECTING, updates=("next_generation",), effects=(OpenSocket,))

@@ -62,6 +62,7 @@ async def test_many_callers_at_once_stay_within_the_servers_limit(autojump_clock
         async with trio.open_nursery() as nursery:
             for _ in range(400):
                 nursery.start_soon(shard.send, INFO)
+        await wait_all_tasks_blocked()
         assert len(received(fake, Opcode.REQUEST_CHANNEL_INFO)) == 400
         assert (fake.connections, shard.state) == (1, State.READY)
 
@@ -72,6 +73,7 @@ async def test_presence_has_a_limit_of_its_own(autojump_clock: MockClock) -> Non
         async with trio.open_nursery() as nursery:
             for _ in range(12):
                 nursery.start_soon(shard.send, UpdatePresence())
+        await wait_all_tasks_blocked()
         times = received(fake, Opcode.PRESENCE_UPDATE)
         assert len(times) == 12
         assert all(times[index + 5] - times[index] > 20 for index in range(7))
@@ -104,6 +106,7 @@ async def test_a_caller_that_waits_is_told_when_the_connection_is_lost(autojump_
                 nursery.start_soon(send)
             await trio.sleep(5)
             fake.drop()
+        await wait_all_tasks_blocked()
         assert set(lost) == {5.0}
         assert len(lost) + len(received(fake, Opcode.REQUEST_CHANNEL_INFO)) == 150
 

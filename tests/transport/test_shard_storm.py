@@ -172,7 +172,8 @@ async def storm(steps: list[tuple[float, object]], *, last: object) -> None:
             await heal(at)
             await at.act(last)
             if last != "leave":
-                await shard.wait_for("stopped", "suspended", "failed")
+                with trio.fail_after(60):
+                    await shard.wait_for("stopped", "suspended", "failed")
         await wait_all_tasks_blocked()
         check(fake, streams, seen)
 
@@ -183,11 +184,13 @@ async def heal(at: Storm) -> None:
     at.fake.light_up()
     at.streams.unblock()
     at.consuming.set()
-    if at.shard.state is State.SUSPENDED:
-        at.shard.connect()
+    await wait_all_tasks_blocked()
     with trio.fail_after(6 * 3600):
-        while await at.shard.wait_for("ready", "suspended", "stopped", "failed") is State.SUSPENDED:
-            at.shard.connect()
+        while at.shard.state not in {State.READY, State.STOPPED, State.FAILED}:
+            if at.shard.state is State.SUSPENDED:
+                at.shard.connect()
+            await at.shard.wait_for("ready", "suspended", "stopped", "failed")
+            await wait_all_tasks_blocked()  # the last of the faults may only be arriving
 
 
 def check(fake: FakeGateway, streams: Streams, seen: dict[str, list[int]]) -> None:

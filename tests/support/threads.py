@@ -1,0 +1,59 @@
+"""A fake gateway in a thread of its own, on real sockets: it goes on while the loop of a test is blocked."""
+
+from __future__ import annotations
+
+import queue
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import attrs
+import trio
+
+from gatewright.harness.fake import FakeGateway
+from tests.support.shards import TOKEN
+
+@attrs.frozen
+class Elsewhere:
+    """The gateway; its log is for when its thread has ended."""
+
+    fake: FakeGateway
+    url: str
+    _token: trio.lowlevel.TrioToken
+    _cancel: trio.CancelScope
+
+    def end(self) -> None:
+        """Ends the gateway's loop."""
+        self._token.run_sync_soon(self._cancel.cancel)
+
+
+@contextmanager
+def gateway_in_a_thread(*, tls: ssl.SSLContext | None = None, **options: Any) -> Iterator[Elsewhere]:
+    """Starts a gateway in a thread and ends it with the block; with `tls` its port speaks TLS."""
+    started: queue.Queue[Elsewhere] = queue.Queue()
+
+    async def main() -> None:
+        with trio.CancelScope() as scope:
+            async with FakeGateway(**{"token": TOKEN, **options}) as fake, trio.open_nursery() as nursery:
+                url = fake.url
+                if tls is not None:
+                    listeners = await nursery.start(
+                        lambda task_status: trio.serve_ssl_over_tcp(
+                            fake.serve_stream, 0, tls, host="127.0.0.1", https_compatible=True, task_status=task_status
+                        )
+                    )
+                    port = listeners[0].transport_listener.socket.getsockname()[1]
+                    url = f"wss://127.0.0.1:{port}/"
+                started.put(Elsewhere(fake, url, trio.lowlevel.current_trio_token(), scope))
+                await trio.sleep_forever()
+
+    thread = threading.Thread(target=trio.run, args=(main,), daemon=True)
+    thread.start()
+    elsewhere = started.get(timeout=10)
+    try:
+        yield elsewhere
+    finally:
+        elsewhere.end()
+        thread.join(timeout=10)

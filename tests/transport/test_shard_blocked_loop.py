@@ -1,0 +1,123 @@
+"""A loop that user code blocks for longer than a heartbeat: what waits in the kernel is read before any verdict (I23).
+
+Real sockets and a real clock, with the server in a thread of its own: it answers while nobody here reads.
+"""
+
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import trio
+import trustme
+
+from gatewright.fsm.journal import Record
+from gatewright.harness.fake import Connection, Dispatch, Rules
+from gatewright.spec.session import Metadata
+from gatewright.spec.states import State
+from gatewright.transport import driver
+from gatewright.transport.metadata import StaticMetadataSource
+from gatewright.transport.shard import Shard
+from gatewright.transport.streams import TcpStreamOpener
+from tests.support.shards import INTENTS, TOKEN
+from tests.support.threads import Elsewhere, gateway_in_a_thread
+
+pytestmark = pytest.mark.sockets
+
+INTERVAL = 0.12
+BLOCKED = 2.5 * INTERVAL
+RUNS = 20
+PATIENT = Rules(heartbeat_tolerance=None)
+# Each ACK stands behind a pile of dispatches.
+BURIED = [Connection(ack=[Dispatch("MESSAGE_CREATE", {"content": "x" * 200})] * 300)]
+
+
+class Beats:
+    """Tells when a heartbeat was issued, and how often the connection was given up."""
+
+    def __init__(self) -> None:
+        self.issued = trio.Event()
+        self.stalls = 0
+
+    def observe(self, record: Record) -> None:
+        self.stalls += record.moved and record.to is State.STALLED
+        if "send_heartbeat" in record.effects:
+            self.issued.set()
+            self.issued = trio.Event()
+
+
+async def block_the_loop(shard: Shard, beats: Beats, runs: int) -> None:
+    """Blocks the loop right after a heartbeat left, until after the next one would have been due."""
+    async with trio.open_nursery() as nursery:
+
+        async def consume() -> None:
+            async for _ in shard:
+                pass
+
+        nursery.start_soon(consume)
+        await shard.wait_for("ready")
+        for _ in range(runs):
+            with trio.move_on_after(2):
+                await beats.issued.wait()
+            for _ in range(5):  # the heartbeat leaves, and its ACK has not been read
+                await trio.lowlevel.checkpoint()
+            time.sleep(BLOCKED)  # noqa: ASYNC251 - blocking the loop is the point
+            if beats.stalls:
+                break
+        await trio.sleep(2 * INTERVAL)
+        nursery.cancel_scope.cancel()
+
+
+def shard_at(elsewhere: Elsewhere, beats: Beats, opener: TcpStreamOpener | None = None) -> Shard:
+    metadata = StaticMetadataSource(Metadata(url=elsewhere.url))
+    return Shard(TOKEN, intents=INTENTS, metadata=metadata, opener=opener, observers=[beats], queue=100_000)
+
+
+async def test_no_false_zombie_after_a_blocked_loop() -> None:
+    with gateway_in_a_thread(heartbeat_interval=INTERVAL, rules=PATIENT) as elsewhere:
+        beats = Beats()
+        async with shard_at(elsewhere, beats) as shard:
+            await block_the_loop(shard, beats, RUNS)
+            assert beats.stalls == 0
+    assert elsewhere.fake.connections == 1
+
+
+async def test_no_false_zombie_when_the_ack_stands_behind_a_pile_of_dispatches() -> None:
+    with gateway_in_a_thread(heartbeat_interval=INTERVAL, rules=PATIENT, script=BURIED) as elsewhere:
+        beats = Beats()
+        async with shard_at(elsewhere, beats) as shard:
+            await block_the_loop(shard, beats, 3)
+            assert beats.stalls == 0
+    assert elsewhere.fake.connections == 1
+
+
+async def test_the_zombie_is_there_when_timers_act_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: the very same runs, without reading before a timer acts."""
+    monkeypatch.setattr(driver, "_MOST_PASSES", 0)
+    with gateway_in_a_thread(heartbeat_interval=INTERVAL, rules=PATIENT, script=BURIED) as elsewhere:
+        beats = Beats()
+        async with shard_at(elsewhere, beats) as shard:
+            await block_the_loop(shard, beats, RUNS)
+            assert beats.stalls > 0
+
+
+@contextmanager
+def encrypted() -> Iterator[tuple[ssl.SSLContext, ssl.SSLContext]]:
+    authority = trustme.CA()
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    authority.configure_trust(client)
+    yield server, client
+
+
+async def test_no_false_zombie_over_tls() -> None:
+    with (
+        encrypted() as (server, client),
+        gateway_in_a_thread(tls=server, heartbeat_interval=INTERVAL, rules=PATIENT, script=BURIED) as elsewhere,
+    ):
+        beats = Beats()
+        async with shard_at(elsewhere, beats, TcpStreamOpener(ssl_context=client)) as shard:
+            await block_the_loop(shard, beats, 3)
+            assert beats.stalls == 0
+    assert elsewhere.fake.connections == 1

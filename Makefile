@@ -61,11 +61,11 @@ imports: $(DEV_STAMP) ## import linter: arrows between the rooms only point down
 
 unit: $(DEV_STAMP) ## pytest with branch coverage
 	$(call say,pytest)
-	@$(BIN)/pytest -n $(JOBS) --dist loadgroup --cov --cov-report=term $(ARGS)
+	@$(BIN)/pytest -n $(JOBS) --dist loadfile --cov --cov-report=term $(ARGS)
 
 soak: $(DEV_STAMP) ## the property tests, long and with new random seeds; stop it when you like
 	$(call say,pytest (soak))
-	@GATEWRIGHT_HYPOTHESIS=soak $(BIN)/pytest -n $(JOBS) --dist loadgroup -m 'not slow' $(ARGS)
+	@GATEWRIGHT_HYPOTHESIS=soak $(BIN)/pytest -n $(JOBS) --dist loadfile -m 'not slow' $(ARGS)
 
 # An interpreter that is absent is named and passed over.
 pythons: ## the tests on each of the Python versions that are supported and present, in .venv-3.x

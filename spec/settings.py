@@ -90,8 +90,11 @@ class Settings:
             raise ConfigurationError(
                 f"shard_id must be below shard_count: got shard {self.shard_id} of {self.shard_count} (ids begin at 0)"
             )
-        if self.max_attempts is not None and self.max_attempts < 1:
-            raise ConfigurationError(f"max_attempts must be at least 1, or None for no cap, not {self.max_attempts!r}")
+        cap: object = self.max_attempts
+        if cap is not None and (isinstance(cap, bool) or not isinstance(cap, int) or cap < 1):
+            raise ConfigurationError(
+                f"max_attempts must be a whole number of at least 1, or None for no cap, not {cap!r}"
+            )
         if self.hello_stalls_to_forget_url >= self.hello_stalls_to_drop_session:
             raise ConfigurationError(
                 "hello_stalls_to_forget_url must be below hello_stalls_to_drop_session: "

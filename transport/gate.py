@@ -43,7 +43,7 @@ IN_FLIGHT: Final = 10.0
 UNKNOWN_RESET: Final = 900.0
 """Seconds until it makes sense to ask again when the budget is spent and the server did not say until when (A22)."""
 
-RESERVE: Final = 0.05
+RESERVE: Final = 0.10
 """Of the total: what is left alone by default, for other processes and for a person who has to start the bot again."""
 
 _log = logging.getLogger("gatewright.gate")
@@ -191,7 +191,7 @@ class InMemoryIdentifyGate:
     Args:
         total: IDENTIFYs a day, until the server has said.
         remaining: how many of them are left, if that is known already.
-        reserve: how many are left alone; 5 % of the total by default. The very first of the process may use them.
+        reserve: how many are left alone; 10 % of the total by default. The very first of the process may use them.
         spacing: seconds between two IDENTIFYs of a bucket.
         hold: seconds after which a slot whose holder is gone counts as sent.
         clock, random: see :mod:`gatewright.transport.seams`.

@@ -522,7 +522,7 @@ def _checked_session(session: Session, settings: Settings, token: Token) -> Sess
         raise ConfigurationError("the session belongs to another bot than the token; begin a new session instead")
     if session.api_version != API_VERSION:
         raise ConfigurationError(
-            f"the session speaks version {session.api_version} of the gateway, this is {API_VERSION}; begin a new session"
+            f"the session speaks version {session.api_version} of the gateway and this is {API_VERSION}; begin anew"
         )
     if not 1 <= len(session.id) <= codec.MAX_SESSION_ID or not 0 <= session.seq < 2**63:
         raise ConfigurationError("the session has no id or no sequence that could be sent; begin a new session instead")

@@ -29,7 +29,6 @@ def objects(as_json: Ended) -> list[dict[str, Any]]:
     return [json.loads(line) for line in as_json.out.splitlines()]
 
 
-@pytest.mark.xdist_group("demo --json")
 class TestJson:
     def test_it_exits_with_0_and_no_complaint(self, as_json: Ended) -> None:
         assert (as_json.status, as_json.err) == (0, "")
@@ -66,7 +65,6 @@ class TestJson:
         assert TOKEN not in as_json.everything
 
 
-@pytest.mark.xdist_group("demo in a terminal")
 class TestInATerminal:
     def test_it_draws_full_screen_and_puts_the_screen_back(self, drawn: Ended) -> None:
         assert drawn.status == 0

@@ -5,7 +5,6 @@ import functools
 import os
 
 import attrs
-import pytest
 
 from gatewright.fsm.compiled import CompiledTable
 from gatewright.fsm.core import shipped_compiled, shipped_machine
@@ -18,8 +17,6 @@ from gatewright.spec.states import State
 from gatewright.spec.table import CELLS, TABLE
 from tests.fsm.exploration import at, reachable, same, variants
 from tests.support.tables import Weakened
-
-pytestmark = pytest.mark.xdist_group("refinement")  # they share one comparison
 
 MANY = 40_000 if os.environ.get("GATEWRIGHT_HYPOTHESIS") == "soak" else 3_500
 

@@ -14,7 +14,7 @@ import pytest
 import gatewright
 from tests.support.checkout import ROOMS, copy_to, files, run, shipped_modules
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]
+pytestmark = pytest.mark.slow
 
 # Imports every module of the wheel that is unpacked at argv[1], with the dependencies at argv[2]. It runs with -I and
 # -S, so that neither the checkout nor an editable installation of it can lend what the wheel lacks.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
@@ -70,7 +71,7 @@ class Answers:
         self.asked += 1
         try:
             if isinstance(answer, Late):
-                await (trio.sleep_forever() if answer.seconds is None else trio.sleep(answer.seconds))
+                await trio.sleep(math.inf if answer.seconds is None else answer.seconds)
                 assert answer.answer is not None
                 answer = answer.answer
             else:

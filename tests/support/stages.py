@@ -66,7 +66,6 @@ async def _bring(stage: Stage, state: State) -> None:
         case State.RESUMING:
             fake.drop()
         case State.STALLED:
-            streams.block()
             fake.go_dark()
         case State.DRAINING:
             streams.block()  # so that the close frame cannot leave

@@ -7,6 +7,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import attrs
@@ -14,6 +15,7 @@ import trio
 
 from gatewright.harness.fake import FakeGateway
 from tests.support.shards import TOKEN
+
 
 @attrs.frozen
 class Elsewhere:
@@ -39,11 +41,8 @@ def gateway_in_a_thread(*, tls: ssl.SSLContext | None = None, **options: Any) ->
             async with FakeGateway(**{"token": TOKEN, **options}) as fake, trio.open_nursery() as nursery:
                 url = fake.url
                 if tls is not None:
-                    listeners = await nursery.start(
-                        lambda task_status: trio.serve_ssl_over_tcp(
-                            fake.serve_stream, 0, tls, host="127.0.0.1", https_compatible=True, task_status=task_status
-                        )
-                    )
+                    serve = partial(trio.serve_ssl_over_tcp, host="127.0.0.1", https_compatible=True)
+                    listeners = await nursery.start(serve, fake.serve_stream, 0, tls)
                     port = listeners[0].transport_listener.socket.getsockname()[1]
                     url = f"wss://127.0.0.1:{port}/"
                 started.put(Elsewhere(fake, url, trio.lowlevel.current_trio_token(), scope))

@@ -1,4 +1,4 @@
-"""Prints what tests have measured: a figure that is recorded with `record_property("figure", …)`, behind the results."""
+"""Prints what tests have measured: each figure that was recorded with `record_property("figure", …)`."""
 
 import pytest
 

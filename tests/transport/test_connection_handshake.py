@@ -33,9 +33,7 @@ async def test_a_status_instead_of_101_is_a_rejection(autojump_clock: MockClock,
         await at.peer.events()
         await at.peer.raw(REJECTED % status)
         await at.connection.gone.wait()
-    assert at.host.outcomes == [
-        ConnectFailed(1, ConnectError.REJECTED, f"the server answered {status} instead of 101")
-    ]
+    assert at.host.outcomes == [ConnectFailed(1, ConnectError.REJECTED, f"the server answered {status} instead of 101")]
 
 
 @pytest.mark.parametrize(

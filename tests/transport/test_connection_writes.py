@@ -8,8 +8,8 @@ from wsproto.events import CloseConnection, Ping, TextMessage
 
 from gatewright.spec.events import Closed, CloseFlushed, WriteBlocked
 from gatewright.spec.protocol import Opcode
-from gatewright.transport.errors import ConnectionLost
 from gatewright.transport import driver
+from gatewright.transport.errors import ConnectionLost
 from tests.support.connections import WRITE_TIMEOUT, Pair, Peer, pair
 
 MEMBERS = Opcode.REQUEST_GUILD_MEMBERS

@@ -1,5 +1,7 @@
 """Registrations of one client: applied once, whoever asks, and undone in reverse when nobody holds them."""
 
+from functools import partial
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -39,7 +41,7 @@ async def test_the_client_is_handed_over(autojump_clock: MockClock) -> None:
 
 async def test_many_holders_share_one_application(autojump_clock: MockClock) -> None:
     log: list[str] = []
-    registrar = Registrar([Recording("a", log, lambda: trio.sleep(1))])
+    registrar = Registrar([Recording("a", log, partial(trio.sleep, 1))])
     async with trio.open_nursery() as nursery:
         for number in range(5):
             nursery.start_soon(lambda holder: registrar.apply("client", holder=holder), number)

@@ -1,7 +1,7 @@
 """A simulated day against each server that makes a client identify again and again: the budget is never spent (P29).
 
-Spending it ends every session of the bot and resets its token. The driver, the gate and the fake are the real ones; only
-the time is not. The fake voids the token itself when it counts one IDENTIFY too many.
+Spending it ends every session of the bot and resets its token. The driver, the gate and the fake are the real ones, the
+time is not. The fake voids the token itself when it counts one IDENTIFY too many.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gatewright.harness.fake import Close, Connection, Drop, FakeGateway, Invalidate, Rules, Sent, Withhold
+from gatewright.harness.fake import Close, Connection, Drop, FakeGateway, Invalidate, Log, Rules, Sent, Withhold
 from gatewright.spec.protocol import DAY, Opcode
 from gatewright.spec.session import Metadata
 from gatewright.spec.states import STATES
@@ -53,15 +53,22 @@ ADVERSITIES = [
 async def close_after_acks(fake: FakeGateway) -> None:
     """4009 behind the first ACK of each connection: the session is proved, and gone."""
     read = 0
+
+    def grown(log: Log) -> bool:
+        return len(log) > read
+
     while True:
-        await fake.wait_until(lambda log: len(log) > read)
+        await fake.wait_until(grown)
         fresh, read = fake.log[read:], len(fake.log)
         if any(isinstance(record, Sent) and record.op == Opcode.HEARTBEAT_ACK for record in fresh):
             fake.close(4009)
 
 
 async def spend_a_day(adversity: Adversity, shard_of: Callable[[FakeGateway], Shard]) -> FakeGateway:
-    async with gateway(guilds=0, script=adversity.script, rules=adversity.rules) as fake, trio.open_nursery() as nursery:
+    async with (
+        gateway(guilds=0, script=adversity.script, rules=adversity.rules) as fake,
+        trio.open_nursery() as nursery,
+    ):
         if adversity.closes_after_acks:
             nursery.start_soon(close_after_acks, fake)
         async with shard_of(fake) as shard:

@@ -1,5 +1,7 @@
 """A network that fails: silence, slowness and sudden ends, each noticed, named and survived with the session."""
 
+import itertools
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -43,7 +45,7 @@ async def test_heartbeats_go_out_at_their_interval_after_a_jittered_first(autoju
         await trio.sleep(5 * INTERVAL)
         times = [seen.time for seen in fake.log.of(Received) if seen.op == Opcode.HEARTBEAT]
         assert 0 <= times[0] < INTERVAL
-        assert [round(b - a, 6) for a, b in zip(times, times[1:], strict=False)] == [INTERVAL] * (len(times) - 1)
+        assert [round(b - a, 6) for a, b in itertools.pairwise(times)] == [INTERVAL] * (len(times) - 1)
 
 
 async def test_a_missing_ack_is_noticed_when_the_next_beat_is_due(autojump_clock: MockClock) -> None:
@@ -216,7 +218,9 @@ async def test_what_is_merely_unknown_is_tolerated(autojump_clock: MockClock, me
         b"\x81\x7f\xff\xff\xff\xff\xff\xff\xff\xff",  # a length beyond the bound
     ],
 )
-async def test_a_broken_frame_ends_the_connection_and_keeps_the_session(autojump_clock: MockClock, frame: bytes) -> None:
+async def test_a_broken_frame_ends_the_connection_and_keeps_the_session(
+    autojump_clock: MockClock, frame: bytes
+) -> None:
     async with gateway() as fake, shard_on(fake) as shard:
         await shard.wait_for("ready")
         fake.perform(Raw(frame))

@@ -165,17 +165,15 @@ async def test_a_cancellation_from_outside_stops_the_shard_in_order(autojump_clo
 
 async def test_an_exception_is_not_lost_behind_a_cancellation(autojump_clock: MockClock) -> None:
     error = Custom("mine")
-    with pytest.raises(Custom) as caught, trio.CancelScope() as scope:
-        async with gateway(script=[Connection(on_close=Withhold())]) as fake:
-            async with shard_on(fake) as shard:
-                await shard.wait_for("ready")
-                scope.cancel()
-                raise error
+    with pytest.raises(Custom) as caught, trio.CancelScope() as scope:  # noqa: PT012 - leaving is what is looked at
+        async with gateway(script=[Connection(on_close=Withhold())]) as fake, shard_on(fake) as shard:
+            await shard.wait_for("ready")
+            scope.cancel()
+            raise error
     assert caught.value is error
 
 
-@pytest.mark.parametrize("state", [State.CONNECTING, State.REGISTERING, State.READY])
-async def test_the_block_can_be_left_in_the_step_in_which_it_was_entered(autojump_clock: MockClock, state: State) -> None:
+async def test_the_block_can_be_left_in_the_step_in_which_it_was_entered(autojump_clock: MockClock) -> None:
     before = await settled_tasks()
     async with gateway() as fake:
         async with shard_on(fake):
@@ -214,17 +212,16 @@ async def test_after_the_block_commands_are_refused_with_what_to_do(autojump_clo
 
 
 async def test_whoever_waits_is_told_when_the_block_is_left(autojump_clock: MockClock) -> None:
-    async with gateway() as fake, trio.open_nursery() as nursery:
-        async with shard_on(fake) as shard:
-            await shard.wait_for("ready")
-            await shard.suspend()
+    async with gateway() as fake, trio.open_nursery() as nursery, shard_on(fake) as shard:
+        await shard.wait_for("ready")
+        await shard.suspend()
 
-            async def wait() -> None:
-                with pytest.raises(ShardStopped):
-                    await shard.wait_for("ready")
+        async def wait() -> None:
+            with pytest.raises(ShardStopped):
+                await shard.wait_for("ready")
 
-            nursery.start_soon(wait)
-            await wait_all_tasks_blocked()
+        nursery.start_soon(wait)
+        await wait_all_tasks_blocked()
 
 
 # -- Ctrl-C ------------------------------------------------------------------------------------------------------------

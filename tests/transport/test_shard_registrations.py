@@ -1,4 +1,6 @@
-"""Registration effects under a shard: in place before anything connects, exactly once, and taken down on every way out."""
+"""Registration effects under a shard: in place before anything connects, once, and taken down on every way out."""
+
+from functools import partial
 
 import pytest
 import trio
@@ -23,14 +25,13 @@ async def refuse() -> None:
 
 async def test_ready_implies_that_they_were_applied_once(autojump_clock: MockClock) -> None:
     log: list[str] = []
-    async with gateway() as fake:
-        async with shard_on(fake, registrations=[Recording("a", log), Recording("b", log)]) as shard:
-            await shard.wait_for("ready")
-            assert log == APPLIED
-            fake.drop()
-            await shard.wait_for("resuming")
-            await shard.wait_for("ready")
-            assert log == APPLIED
+    async with gateway() as fake, shard_on(fake, registrations=[Recording("a", log), Recording("b", log)]) as shard:
+        await shard.wait_for("ready")
+        assert log == APPLIED
+        fake.drop()
+        await shard.wait_for("resuming")
+        await shard.wait_for("ready")
+        assert log == APPLIED
 
 
 async def test_they_are_undone_in_reverse_when_the_block_is_left(autojump_clock: MockClock) -> None:
@@ -42,11 +43,13 @@ async def test_they_are_undone_in_reverse_when_the_block_is_left(autojump_clock:
 
 
 async def test_nothing_connects_while_one_is_being_applied(autojump_clock: MockClock) -> None:
-    async with gateway() as fake:
-        async with shard_on(fake, registrations=[Recording("a", [], lambda: trio.sleep(3))]) as shard:
-            await trio.sleep(2.9)
-            assert (shard.state, fake.connections) == (State.REGISTERING, 0)
-            await shard.wait_for("ready")
+    async with (
+        gateway() as fake,
+        shard_on(fake, registrations=[Recording("a", [], partial(trio.sleep, 3))]) as shard,
+    ):
+        await trio.sleep(2.9)
+        assert (shard.state, fake.connections) == (State.REGISTERING, 0)
+        await shard.wait_for("ready")
 
 
 async def test_one_that_hangs_is_given_up_and_all_are_undone(autojump_clock: MockClock) -> None:
@@ -90,7 +93,7 @@ async def test_stopping_during_one_undoes_what_was_begun(autojump_clock: MockClo
 async def test_suspending_during_one_undoes_it_and_coming_back_applies_anew(autojump_clock: MockClock) -> None:
     log: list[str] = []
     async with gateway() as fake:
-        registrations = [Recording("a", log), Recording("b", log, lambda: trio.sleep(2))]
+        registrations = [Recording("a", log), Recording("b", log, partial(trio.sleep, 2))]
         async with shard_on(fake, registrations=registrations) as shard:
             await trio.sleep(1)
             assert await shard.suspend() is None
@@ -153,7 +156,7 @@ async def test_an_undo_that_hangs_holds_the_block_for_its_bound_only(autojump_cl
     log: list[str] = []
     async with gateway() as fake:
         registrations = [Recording("a", log), Recording("b", log, during_undo=trio.sleep_forever)]
-        with pytest.raises(ExceptionGroup, match="undoing"):
+        with pytest.raises(ExceptionGroup, match="undoing"):  # noqa: PT012 - leaving the block is what is looked at
             async with shard_on(fake, registrations=registrations) as shard:
                 await shard.wait_for("ready")
                 began = trio.current_time()
@@ -164,7 +167,7 @@ async def test_an_undo_that_hangs_holds_the_block_for_its_bound_only(autojump_cl
 async def test_two_shards_of_one_client_apply_once(autojump_clock: MockClock) -> None:
     log: list[str] = []
     async with gateway() as fake:
-        registrar = Registrar([Recording("a", log, lambda: trio.sleep(1)), Recording("b", log)])
+        registrar = Registrar([Recording("a", log, partial(trio.sleep, 1)), Recording("b", log)])
         async with two_shards(fake, registrar, 0) as one, two_shards(fake, registrar, 1) as two:
             await one.wait_for("ready")
             await two.wait_for("ready")
@@ -175,7 +178,7 @@ async def test_two_shards_of_one_client_apply_once(autojump_clock: MockClock) ->
 async def test_the_second_shard_takes_over_when_the_first_is_stopped_meanwhile(autojump_clock: MockClock) -> None:
     log: list[str] = []
     async with gateway() as fake:
-        registrar = Registrar([Recording("a", log), Recording("b", log, lambda: trio.sleep(2))])
+        registrar = Registrar([Recording("a", log), Recording("b", log, partial(trio.sleep, 2))])
         async with two_shards(fake, registrar, 0) as one:
             await trio.sleep(0.5)
             async with two_shards(fake, registrar, 1) as two:
@@ -200,9 +203,11 @@ async def test_the_race_path_handles_one_of_one_interactions(autojump_clock: Moc
         listeners.append(handled)
 
     script = [Connection(after_ready=Dispatched("INTERACTION_CREATE", {"id": "1"}))]
-    async with gateway(guilds=0, script=script) as fake:
-        async with shard_on(fake, registrations=[Recording("listener", [], listen)]) as shard:
-            for dispatch in await collect(shard, 2):
-                for listener in listeners:
-                    listener.append(dispatch.type)
+    async with (
+        gateway(guilds=0, script=script) as fake,
+        shard_on(fake, registrations=[Recording("listener", [], listen)]) as shard,
+    ):
+        for dispatch in await collect(shard, 2):
+            for listener in listeners:
+                listener.append(dispatch.type)
     assert handled == ["READY", "INTERACTION_CREATE"]

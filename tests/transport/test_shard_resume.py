@@ -20,11 +20,10 @@ from gatewright.harness.fake import (
     Side,
     Withhold,
 )
-from gatewright.harness.fake import Dispatch as Dispatched
+from gatewright.spec.events import ConnectError
 from gatewright.spec.protocol import Opcode
 from gatewright.spec.states import Cause, State
 from gatewright.transport.seams import ConnectionUnavailable
-from gatewright.spec.events import ConnectError
 from gatewright.transport.shard import Shard
 from gatewright.transport.urls import GatewayUrl
 from tests.support.shards import Streams, close_codes, collect, gateway, handshakes, shard_on, types

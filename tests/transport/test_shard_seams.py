@@ -26,12 +26,14 @@ INTERVAL = 41.25
 
 async def test_a_clock_of_ones_own_may_begin_anywhere(autojump_clock: MockClock) -> None:
     """Only differences of it are used."""
-    async with gateway(script=[Connection(hello=Drop())] * 3 + [Connection()]) as fake:
-        async with shard_on(fake, clock=lambda: trio.current_time() + 1e6) as shard:
-            await shard.wait_for("ready")
-            await trio.sleep(20 * INTERVAL)
-            assert (shard.state, fake.connections) == (State.READY, 4)
-            assert next(iter(shard.journal)).time >= 1e6
+    async with (
+        gateway(script=[Connection(hello=Drop())] * 3 + [Connection()]) as fake,
+        shard_on(fake, clock=lambda: trio.current_time() + 1e6) as shard,
+    ):
+        await shard.wait_for("ready")
+        await trio.sleep(20 * INTERVAL)
+        assert (shard.state, fake.connections) == (State.READY, 4)
+        assert next(iter(shard.journal)).time >= 1e6
 
 
 async def test_the_random_source_decides_the_jitter(autojump_clock: MockClock) -> None:
@@ -95,11 +97,13 @@ async def test_a_gate_that_is_out_is_asked_again_and_no_attempt_is_counted(autoj
 
 
 async def test_a_spent_budget_is_waited_for(autojump_clock: MockClock) -> None:
-    async with gateway() as fake:
-        async with shard_on(fake, gate=Refusing(1, refusal=SlotRefusal.BUDGET, retry_after=3600)) as shard:
-            await shard.wait_for("ready")
-            (identify,) = [seen.time for seen in fake.log.of(Received) if seen.op == Opcode.IDENTIFY]
-            assert identify >= 3600
+    async with (
+        gateway() as fake,
+        shard_on(fake, gate=Refusing(1, refusal=SlotRefusal.BUDGET, retry_after=3600)) as shard,
+    ):
+        await shard.wait_for("ready")
+        (identify,) = [seen.time for seen in fake.log.of(Received) if seen.op == Opcode.IDENTIFY]
+        assert identify >= 3600
 
 
 async def test_a_queue_is_waited_in_as_long_as_the_gate_says(autojump_clock: MockClock) -> None:

@@ -1,4 +1,4 @@
-"""A whole life of a shard, successes and failures, with every log at its most talkative: the token is nowhere in it (I22)."""
+"""A whole life of a shard, with every log at its most talkative: the token is nowhere in it (I22)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import trio
 from trio.testing import MockClock
 
 from gatewright.fsm.errors import IllegalTransition
-from gatewright.harness.fake import Answer, Close, Connection, Drop, FakeGateway, Invalidate, Send
+from gatewright.harness.fake import Answer, Close, Drop, FakeGateway, Invalidate, Send
 from gatewright.spec.settings import Settings
 from gatewright.transport.commands import UpdatePresence
 from gatewright.transport.errors import SendRefused
@@ -25,8 +25,8 @@ from tests.support.shards import INTENTS, Recording, gateway, shard_on
 
 BOT_ID = "198765432109876543"
 # Made of parts, so that no scanner takes it for a real one.
-SECRET = ".".join([base64.b64encode(BOT_ID.encode()).decode().rstrip("="), "Gq9XyZ", "k3yW0rdTh4tMust-NeverLeak_38chars"])
-PARTS = SECRET.split(".")
+PARTS = [base64.b64encode(BOT_ID.encode()).decode().rstrip("="), "Gq9XyZ", "k3yW0rdTh4tMust-NeverLeak_38chars"]
+SECRET = ".".join(PARTS)
 NEEDLES = [
     *PARTS,
     *(base64.b64encode(part.encode()).decode().rstrip("=") for part in [SECRET, *PARTS[1:]]),
@@ -72,7 +72,8 @@ class Overheard:
 def overheard() -> Any:
     handler = Everything()
     root = logging.getLogger()
-    before = {name: logging.getLogger(name).level for name in ("", "trio-websocket", "httpx2", "httpcore2", "gatewright")}
+    names = ("", "trio-websocket", "httpx2", "httpcore2", "gatewright")
+    before = {name: logging.getLogger(name).level for name in names}
     for name in before:
         logging.getLogger(name).setLevel(logging.DEBUG)
     root.addHandler(handler)

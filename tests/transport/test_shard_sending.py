@@ -1,5 +1,7 @@
 """Sending through a shard: sent, refused or cancelled, never silent, and never so much that the server hangs up."""
 
+import itertools
+
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -87,7 +89,7 @@ async def test_heartbeats_go_on_while_commands_wait(autojump_clock: MockClock) -
                 nursery.start_soon(shard.send, INFO)
         times = received(fake, Opcode.HEARTBEAT)
         assert len(times) >= 4
-        assert all(later - earlier == pytest.approx(INTERVAL) for earlier, later in zip(times, times[1:], strict=False))
+        assert all(later - earlier == pytest.approx(INTERVAL) for earlier, later in itertools.pairwise(times))
 
 
 async def test_a_caller_that_waits_is_told_when_the_connection_is_lost(autojump_clock: MockClock) -> None:

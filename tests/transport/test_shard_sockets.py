@@ -34,7 +34,12 @@ from tests.transport.loopback import free_port
 pytestmark = pytest.mark.sockets
 
 QUICK = Settings(
-    metadata_timeout=1.0, connect_timeout=0.4, hello_timeout=0.4, close_timeout=0.2, final_close_timeout=0.4, retry_base=0.05
+    metadata_timeout=1.0,
+    connect_timeout=0.4,
+    hello_timeout=0.4,
+    close_timeout=0.2,
+    final_close_timeout=0.4,
+    retry_base=0.05,
 )
 
 
@@ -112,11 +117,13 @@ async def test_a_port_that_nobody_listens_on_is_tried_again() -> None:
 async def test_a_large_message_comes_through() -> None:
     """READY of a large bot has megabytes; it comes in many reads."""
     text = '{"op":0,"s":2,"t":"GUILD_CREATE","d":{"name":"%s"}}' % ("x" * 5_000_000)
-    async with gateway(listen=True, guilds=0, script=[Connection(after_ready=Send(text))]) as fake:
-        async with shard_at(fake) as shard:
-            with trio.fail_after(10):
-                await anext(shard)
-                assert len((await anext(shard)).data["name"]) == 5_000_000
+    async with (
+        gateway(listen=True, guilds=0, script=[Connection(after_ready=Send(text))]) as fake,
+        shard_at(fake) as shard,
+    ):
+        with trio.fail_after(10):
+            await anext(shard)
+            assert len((await anext(shard)).data["name"]) == 5_000_000
 
 
 async def test_a_server_that_does_not_read_is_left() -> None:
@@ -183,10 +190,12 @@ async def test_whatever_the_end_point_does_once_there_is_one_identify(plan: Meta
 
 @pytest.mark.parametrize("plan", [Withhold(), Answer(503), Answer(200, b"{"), Answer.rate_limited(600)], ids=str)
 async def test_an_end_point_that_stays_broken_leaves_the_fallback(plan: MetadataPlan) -> None:
-    async with gateway(listen=True, metadata_script=[plan]) as fake:
-        async with shard_at(fake, metadata=source(fake), settings=falling_back_to(fake)) as shard:
-            await ready(shard)
-            assert (handshakes(fake), fake.connections) == (["identify"], 1)
+    async with (
+        gateway(listen=True, metadata_script=[plan]) as fake,
+        shard_at(fake, metadata=source(fake), settings=falling_back_to(fake)) as shard,
+    ):
+        await ready(shard)
+        assert (handshakes(fake), fake.connections) == (["identify"], 1)
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -199,8 +208,7 @@ async def test_a_refused_token_is_a_clear_failure(status: int) -> None:
 
 
 async def test_a_wrong_token_never_reaches_the_gateway() -> None:
-    async with gateway(listen=True) as fake:
-        async with shard_at(fake, metadata=source(fake, "another.token")) as shard:
-            with pytest.raises(ShardFailed):
-                await ready(shard)
-            assert (shard.state, fake.connections) == (State.FAILED, 0)
+    async with gateway(listen=True) as fake, shard_at(fake, metadata=source(fake, "another.token")) as shard:
+        with pytest.raises(ShardFailed):
+            await ready(shard)
+        assert (shard.state, fake.connections) == (State.FAILED, 0)

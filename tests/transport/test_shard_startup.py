@@ -1,5 +1,7 @@
 """Starting: entering the block registers and returns; the shard connects by itself, and nobody else can."""
 
+from functools import partial
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -29,7 +31,7 @@ ELSEWHERE = Metadata(url="wss://elsewhere.invalid/")
 async def test_entering_the_block_registers_and_returns_at_once(autojump_clock: MockClock) -> None:
     async with gateway() as fake:
         began = trio.current_time()
-        async with shard_on(fake, registrations=[Recording("slow", [], lambda: trio.sleep(3))]) as shard:
+        async with shard_on(fake, registrations=[Recording("slow", [], partial(trio.sleep, 3))]) as shard:
             assert trio.current_time() == began
             assert shard.state is State.REGISTERING
 
@@ -94,7 +96,7 @@ async def test_waiting_for_nothing_is_refused(autojump_clock: MockClock) -> None
 async def test_connecting_while_it_registers_is_illegal_and_changes_nothing(autojump_clock: MockClock) -> None:
     log: list[str] = []
     async with gateway() as fake:
-        registration = Recording("one", log, lambda: trio.sleep(1))
+        registration = Recording("one", log, partial(trio.sleep, 1))
         async with shard_on(fake, registrations=[registration]) as shard:
             before = shard.snapshot()
             with pytest.raises(IllegalTransition, match="not possible in 'registering'"):
@@ -119,16 +121,18 @@ async def test_connecting_while_metadata_are_fetched_is_illegal_and_changes_noth
 
 
 async def test_connecting_wakes_a_back_off(autojump_clock: MockClock) -> None:
-    async with gateway(script=[Connection(hello=Drop()), Connection(hello=Drop()), Connection()]) as fake:
-        async with shard_on(fake) as shard:
-            await shard.wait_for("backing_off")
-            await shard.wait_for("connecting")
-            await shard.wait_for("backing_off")  # the second in a row waits
-            began = trio.current_time()
-            shard.connect()
-            assert shard.state is State.CONNECTING
-            await shard.wait_for("ready")
-            assert trio.current_time() == began
+    async with (
+        gateway(script=[Connection(hello=Drop()), Connection(hello=Drop()), Connection()]) as fake,
+        shard_on(fake) as shard,
+    ):
+        await shard.wait_for("backing_off")
+        await shard.wait_for("connecting")
+        await shard.wait_for("backing_off")  # the second in a row waits
+        began = trio.current_time()
+        shard.connect()
+        assert shard.state is State.CONNECTING
+        await shard.wait_for("ready")
+        assert trio.current_time() == began
 
 
 async def test_connecting_leaves_suspended(autojump_clock: MockClock) -> None:
@@ -155,11 +159,10 @@ async def test_metadata_that_never_come_leave_the_fallback_and_one_identify(auto
 
 async def test_metadata_that_come_too_late_move_nothing(autojump_clock: MockClock) -> None:
     """They are not waited for any more, and nobody connects a second time when they would have come."""
-    async with gateway() as fake:
-        async with shard_on(fake, metadata=Answers(Late(30, ELSEWHERE))) as shard:
-            await shard.wait_for("ready")
-            await trio.sleep(60)
-            assert (shard.state, handshakes(fake), fake.connections) == (State.READY, ["identify"], 1)
+    async with gateway() as fake, shard_on(fake, metadata=Answers(Late(30, ELSEWHERE))) as shard:
+        await shard.wait_for("ready")
+        await trio.sleep(60)
+        assert (shard.state, handshakes(fake), fake.connections) == (State.READY, ["identify"], 1)
 
 
 @pytest.mark.parametrize("error", [MetadataError.TRANSIENT, MetadataError.MALFORMED])
@@ -207,11 +210,10 @@ async def test_a_url_that_cannot_be_used_is_no_answer(autojump_clock: MockClock,
 
 
 async def test_a_shard_that_failed_says_so_to_everybody_who_asks(autojump_clock: MockClock) -> None:
-    async with gateway() as fake:
-        async with shard_on(fake, metadata=Answers(unavailable(MetadataError.FATAL))) as shard:
-            for _ in range(2):
-                with pytest.raises(MetadataRefused):
-                    await shard.wait_for("ready")
-            with pytest.raises(ShardFailed):
-                await anext(shard)
-            assert await shard.wait_for("failed") is State.FAILED
+    async with gateway() as fake, shard_on(fake, metadata=Answers(unavailable(MetadataError.FATAL))) as shard:
+        for _ in range(2):
+            with pytest.raises(MetadataRefused):
+                await shard.wait_for("ready")
+        with pytest.raises(ShardFailed):
+            await anext(shard)
+        assert await shard.wait_for("failed") is State.FAILED

@@ -2,11 +2,11 @@
 #
 # PYTHON  the interpreter that makes the environment (default: the first of 3.13, 3.12, 3.11 and python3 that is >= 3.11)
 # VENV    where the environment is (default: .venv); an environment keeps the Python that it was made with
-# JOBS    how many processes run the tests
+# JOBS    how many processes run the tests (some wait for a real clock, so one more than two cores is no waste)
 # ARGS    more arguments for pytest, as in: make unit ARGS='-k resume -x'
 
 VENV ?= .venv
-JOBS ?= 2
+JOBS ?= 3
 ARGS ?=
 CONSTRAINTS := constraints.txt
 

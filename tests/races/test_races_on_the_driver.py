@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -97,7 +97,7 @@ def test_these_races_have_a_script() -> None:
 
 
 @asynccontextmanager
-async def naive(fake: FakeGateway) -> AsyncIterator[NaiveGateway]:
+async def naive(fake: FakeGateway) -> AsyncGenerator[NaiveGateway]:
     """The naive model in front of `fake`, registered."""
     async with trio.open_nursery() as nursery:
         model = NaiveGateway(

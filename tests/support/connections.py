@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import attrs
@@ -51,13 +51,13 @@ class Host:
 class Peer:
     """The server's end."""
 
-    stream: trio.testing.MemoryReceiveStream | trio.abc.Stream
+    stream: trio.abc.Stream
     protocol: WSConnection = attrs.field(factory=lambda: WSConnection(ConnectionType.SERVER))
 
     async def events(self) -> list[Event]:
         """What the client has sent meanwhile."""
         data = await self.stream.receive_some()
-        self.protocol.receive_data(data or None)
+        self.protocol.receive_data(bytes(data) or None)
         return list(self.protocol.events())
 
     async def accept(self) -> None:
@@ -85,7 +85,7 @@ class Pair:
 @asynccontextmanager
 async def pair(
     *, refusal: ConnectionUnavailable | None = None, client: trio.abc.Stream | None = None, reading: bool = True
-) -> AsyncIterator[Pair]:
+) -> AsyncGenerator[Pair]:
     """A connection that runs in the background, and its peer. Cancelled when the block is left."""
     ours, theirs = trio.testing.memory_stream_pair()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import trio
@@ -30,7 +30,8 @@ INTENTS = Intents.GUILDS
 
 def gateway(**options: Any) -> FakeGateway:
     """A fake gateway in memory; for a port: ``listen=True``."""
-    return FakeGateway(**{"token": TOKEN, "listen": False, **options})
+    defaults: dict[str, Any] = {"token": TOKEN, "listen": False}
+    return FakeGateway(**{**defaults, **options})
 
 
 def shard_on(fake: FakeGateway, **options: Any) -> Shard:
@@ -141,6 +142,16 @@ def handshakes(fake: FakeGateway) -> list[str]:
     """IDENTIFY and RESUME as they came in."""
     names = {Opcode.IDENTIFY: "identify", Opcode.RESUME: "resume"}
     return [names[Opcode(seen.op)] for seen in fake.log.of(Received) if seen.op in names]
+
+
+def payloads(fake: FakeGateway, op: Opcode) -> list[dict[str, Any]]:
+    """The data of the messages with this opcode, as they came in."""
+    return [cast("dict[str, Any]", seen.data) for seen in fake.log.of(Received) if seen.op == op]
+
+
+def times(fake: FakeGateway, op: Opcode) -> list[float]:
+    """When the messages with this opcode came in."""
+    return [seen.time for seen in fake.log.of(Received) if seen.op == op]
 
 
 async def collect(shard: Shard, count: int) -> list[Dispatch]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -84,7 +84,7 @@ async def _bring(stage: Stage, state: State) -> None:
 
 
 @asynccontextmanager
-async def stage(state: State, **options: Any) -> AsyncIterator[Stage]:
+async def stage(state: State, **options: Any) -> AsyncGenerator[Stage]:
     """Sets up a shard in `state`; the block that it runs in is the one around this."""
     async with gateway(script=_SCRIPTS.get(state, ())) as fake:
         streams = Streams(fake)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import queue
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import attrs
 import trio
+import trustme
 
 from gatewright.harness.fake import FakeGateway
-from tests.support.shards import TOKEN
+from tests.support.shards import gateway
 
 
 @attrs.frozen
@@ -32,13 +33,17 @@ class Elsewhere:
 
 
 @contextmanager
-def gateway_in_a_thread(*, tls: ssl.SSLContext | None = None, **options: Any) -> Iterator[Elsewhere]:
+def gateway_in_a_thread(
+    *,
+    tls: ssl.SSLContext | None = None,
+    **options: Any,
+) -> Generator[Elsewhere]:
     """Starts a gateway in a thread and ends it with the block; with `tls` its port speaks TLS."""
     started: queue.Queue[Elsewhere] = queue.Queue()
 
     async def main() -> None:
         with trio.CancelScope() as scope:
-            async with FakeGateway(**{"token": TOKEN, **options}) as fake, trio.open_nursery() as nursery:
+            async with gateway(**{"listen": True, **options}) as fake, trio.open_nursery() as nursery:
                 url = fake.url
                 if tls is not None:
                     serve = partial(trio.serve_ssl_over_tcp, host="127.0.0.1", https_compatible=True)
@@ -56,3 +61,14 @@ def gateway_in_a_thread(*, tls: ssl.SSLContext | None = None, **options: Any) ->
     finally:
         elsewhere.end()
         thread.join(timeout=10)
+
+
+def tls_contexts(name: str = "127.0.0.1") -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's context with a certificate for `name`, and a client's that trusts its authority."""
+    authority = trustme.CA()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    client = ssl.create_default_context()
+    # trustme's types name pyOpenSSL, which is not here.
+    authority.issue_cert(name).configure_cert(server)  # pyright: ignore[reportUnknownMemberType]
+    authority.configure_trust(client)  # pyright: ignore[reportUnknownMemberType]
+    return server, client

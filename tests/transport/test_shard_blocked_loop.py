@@ -3,14 +3,10 @@
 Real sockets and a real clock, with the server in a thread of its own: it answers while nobody here reads.
 """
 
-import ssl
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 import trio
-import trustme
 
 from gatewright.fsm.journal import Record
 from gatewright.harness.fake import Connection, Dispatch, Rules
@@ -21,7 +17,7 @@ from gatewright.transport.metadata import StaticMetadataSource
 from gatewright.transport.shard import Shard
 from gatewright.transport.streams import TcpStreamOpener
 from tests.support.shards import INTENTS, TOKEN
-from tests.support.threads import Elsewhere, gateway_in_a_thread
+from tests.support.threads import Elsewhere, gateway_in_a_thread, tls_contexts
 
 pytestmark = pytest.mark.sockets
 
@@ -102,20 +98,9 @@ async def test_the_zombie_is_there_when_timers_act_first(monkeypatch: pytest.Mon
             assert beats.stalls > 0
 
 
-@contextmanager
-def encrypted() -> Iterator[tuple[ssl.SSLContext, ssl.SSLContext]]:
-    authority = trustme.CA()
-    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
-    authority.issue_cert("127.0.0.1").configure_cert(server)
-    authority.configure_trust(client)
-    yield server, client
-
-
 async def test_no_false_zombie_over_tls() -> None:
-    with (
-        encrypted() as (server, client),
-        gateway_in_a_thread(tls=server, heartbeat_interval=INTERVAL, rules=PATIENT, script=BURIED) as elsewhere,
-    ):
+    server, client = tls_contexts()
+    with gateway_in_a_thread(tls=server, heartbeat_interval=INTERVAL, rules=PATIENT, script=BURIED) as elsewhere:
         beats = Beats()
         async with shard_at(elsewhere, beats, TcpStreamOpener(ssl_context=client)) as shard:
             await block_the_loop(shard, beats, 3)

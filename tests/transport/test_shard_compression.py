@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -25,11 +26,8 @@ def queries(fake: FakeGateway) -> list[list[str]]:
 
 
 def identify_asks_for_compression(fake: FakeGateway) -> list[bool]:
-    return [
-        isinstance(seen.data, dict) and seen.data.get("compress", False) is True
-        for seen in fake.log.of(Received)
-        if seen.op == Opcode.IDENTIFY
-    ]
+    identifies = [seen.data for seen in fake.log.of(Received) if seen.op == Opcode.IDENTIFY]
+    return [cast("dict[str, object]", data).get("compress", False) is True for data in identifies]
 
 
 def violations(shard: Shard) -> list[str]:

@@ -12,7 +12,7 @@ from gatewright.spec.protocol import Opcode
 from gatewright.spec.settings import Settings
 from gatewright.transport.commands import Activity, UpdatePresence
 from gatewright.transport.shard import Shard
-from tests.support.shards import TOKEN, gateway, shard_on
+from tests.support.shards import TOKEN, gateway, payloads, shard_on
 
 
 @pytest.mark.parametrize("written", [TOKEN, f"  {TOKEN}\n", f"Bot {TOKEN}", f"bot  {TOKEN} "])
@@ -54,8 +54,9 @@ def test_a_token_that_cannot_be_one_is_refused(token: str) -> None:
     ids=str,
 )
 def test_nonsense_is_refused(options: dict[str, Any], match: str) -> None:
+    given: dict[str, Any] = {"intents": Intents.GUILDS, **options}
     with pytest.raises(ValueError, match=match):
-        Shard(TOKEN, **{"intents": Intents.GUILDS, **options})
+        Shard(TOKEN, **given)
 
 
 @pytest.mark.parametrize(
@@ -97,8 +98,7 @@ def test_a_shard_that_was_not_entered_says_how_it_is_used(verb: str) -> None:
 async def test_intents_of_zero_are_a_value(autojump_clock: MockClock) -> None:
     async with gateway() as fake, shard_on(fake, intents=Intents.none()) as shard:
         await shard.wait_for("ready")
-        (identify,) = [seen.data for seen in fake.log.of(Received) if seen.op == Opcode.IDENTIFY]
-        assert isinstance(identify, dict)
+        (identify,) = payloads(fake, Opcode.IDENTIFY)
         assert identify["intents"] == 0
 
 
@@ -106,7 +106,6 @@ async def test_identify_carries_what_was_configured(autojump_clock: MockClock) -
     options = {"large_threshold": 100, "presence": UpdatePresence(status="dnd"), "shard_id": 1, "shard_count": 2}
     async with gateway() as fake, shard_on(fake, **options) as shard:
         await shard.wait_for("ready")
-        (identify,) = [seen.data for seen in fake.log.of(Received) if seen.op == Opcode.IDENTIFY]
-        assert isinstance(identify, dict)
+        (identify,) = payloads(fake, Opcode.IDENTIFY)
         assert (identify["large_threshold"], identify["shard"]) == (100, [1, 2])
         assert identify["presence"]["status"] == "dnd"

@@ -1,9 +1,12 @@
 """Failing: a fatal close code raises its own class, once, after what was received before it."""
 
+from typing import Any
+
 import pytest
 import trio
 from trio.testing import MockClock
 
+from gatewright.fsm.errors import IllegalTransition
 from gatewright.harness.fake import Close, Connection, Delay, Drop, FakeGateway
 from gatewright.spec.settings import Settings
 from gatewright.spec.states import State
@@ -39,7 +42,8 @@ async def test_a_fatal_code_raises_its_class_after_the_queued_dispatches(autojum
 
 @pytest.mark.parametrize("step", ["hello", "on_identify", "ready"])
 async def test_a_fatal_code_ends_the_shard_at_any_step(autojump_clock: MockClock, step: str) -> None:
-    async with gateway(script=[Connection(**{step: Close(4013)})]) as fake:
+    plan: dict[str, Any] = {step: Close(4013)}
+    async with gateway(script=[Connection(**plan)]) as fake:
         with pytest.raises(errors.InvalidIntents):
             async with shard_on(fake) as shard:
                 await shard.wait_for("ready")
@@ -119,7 +123,7 @@ async def test_suspending_a_shard_that_fails_meanwhile_raises(autojump_clock: Mo
         await fake.wait_until(lambda log: log.connections == 1)
         await trio.testing.wait_all_tasks_blocked()
         assert shard.state is State.FAILED
-        with pytest.raises(errors.GatewrightError):
+        with pytest.raises(IllegalTransition):
             await shard.suspend()
         shard._failure_seen = True
 

@@ -25,6 +25,8 @@ from gatewright.harness.fake import (
 from gatewright.spec.protocol import Opcode
 from gatewright.spec.settings import Settings
 from gatewright.spec.states import Cause, State
+from gatewright.transport import driver
+from gatewright.transport.connection import Connection as Socket
 from gatewright.transport.shard import Shard
 from tests.support.shards import Streams, close_codes, gateway, handshakes, path, shard_on
 
@@ -108,6 +110,19 @@ async def test_a_dark_peer_costs_a_second_and_not_the_session(autojump_clock: Mo
         assert trio.current_time() - began <= Settings().close_timeout
         await shard.wait_for("ready")
         assert handshakes(fake) == ["identify", "resume"]
+
+
+async def test_a_flood_does_not_hold_a_heartbeat_back_for_ever(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that never rests: something was read in every pass of the loop."""
+    passes = itertools.count()
+    monkeypatch.setattr(Socket, "progress", property(lambda _: next(passes)))
+    monkeypatch.setattr(driver, "_MOST_PASSES", 200)
+    async with gateway() as fake, shard_on(fake) as shard:
+        await shard.wait_for("ready")
+        await trio.sleep(5 * INTERVAL)
+        assert (fake.heartbeats >= 4, shard.state, next(passes) > 1000) == (True, State.READY, True)
 
 
 # -- phases before a session -------------------------------------------------------------------------------------------

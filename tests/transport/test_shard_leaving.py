@@ -1,5 +1,6 @@
 """Ending: from every state, by every way out, within a bound, with nothing left behind and the right close code."""
 
+import math
 import signal
 
 import pytest
@@ -13,7 +14,7 @@ from gatewright.spec.settings import Settings
 from gatewright.spec.states import State
 from gatewright.transport.errors import ShardStopped
 from tests.support.shards import close_codes, gateway, handshakes, shard_on
-from tests.support.stages import BEGUN, stage
+from tests.support.stages import BEGUN, Stage, stage
 
 LIVE = {State.AWAITING_HELLO, State.AWAITING_IDENTIFY_SLOT, State.IDENTIFIED, State.RESUMING, State.READY}
 KEPT = 4900
@@ -24,7 +25,8 @@ def expected_codes(state: State) -> list[int | None]:
     if state in LIVE:
         return [1000]
     # The stage came by way of suspend(), of stop(); in the others no close frame could leave, or there was no socket.
-    return {State.SUSPENDED: [KEPT], State.STOPPED: [1000]}.get(state, [])
+    before: dict[State, list[int | None]] = {State.SUSPENDED: [KEPT], State.STOPPED: [1000]}
+    return before.get(state, [])
 
 
 # -- stop() ------------------------------------------------------------------------------------------------------------
@@ -141,11 +143,13 @@ async def test_leaving_the_block_leaves_nothing_behind(autojump_clock: MockClock
 async def test_an_exception_of_the_block_comes_out_as_it_is(autojump_clock: MockClock, state: State) -> None:
     error = Custom("mine")
     before = await settled_tasks()
-    with pytest.raises(Custom) as caught:
+    seen: list[Stage] = []
+    with pytest.raises(Custom) as caught:  # noqa: PT012 - leaving the block is what is looked at
         async with stage(state) as at:
+            seen.append(at)
             raise error
     assert caught.value is error
-    assert at.streams.open == 0
+    assert seen[0].streams.open == 0
     assert await settled_tasks() == before
 
 
@@ -155,7 +159,7 @@ async def test_a_cancellation_from_outside_stops_the_shard_in_order(autojump_clo
     async with stage(state) as at:
         began = trio.current_time()
         at.scope.cancel()
-        await trio.sleep_forever()
+        await trio.sleep(math.inf)
     assert at.scope.cancelled_caught
     assert trio.current_time() - began <= Settings().final_close_timeout
     assert at.streams.open == 0

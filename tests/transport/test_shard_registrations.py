@@ -111,23 +111,15 @@ async def test_one_that_ends_although_it_was_cancelled_moves_nothing(autojump_cl
         with trio.CancelScope(shield=True):
             await trio.sleep(20)
 
-    async with gateway() as fake, shard_on(fake, registrations=[Recording("a", [], deaf)]) as shard:
-        await trio.sleep(1)
-        await shard.stop()
-        assert trio.current_time() == 1 + Settings().undo_timeout
-        await trio.sleep(60)
+    async with gateway() as fake:
+        shard = shard_on(fake, registrations=[Recording("a", [], deaf)])
+        with pytest.RaisesGroup(trio.TooSlowError):
+            async with shard:
+                await trio.sleep(1)
+                await shard.stop()
+                assert trio.current_time() == 1 + Settings().undo_timeout
+                await trio.sleep(60)
         assert (shard.state, fake.connections) == (State.STOPPED, 0)
-        with pytest.raises(trio.TooSlowError):
-            await undone_errors(shard)
-
-
-async def undone_errors(shard: Shard) -> None:
-    driver = shard._driver
-    assert driver is not None
-    (group,) = driver.cleanup_errors
-    driver.cleanup_errors.clear()
-    assert isinstance(group, ExceptionGroup)
-    raise group.exceptions[0]
 
 
 async def test_an_error_of_undoing_surfaces_when_the_block_is_left(autojump_clock: MockClock) -> None:
@@ -156,11 +148,10 @@ async def test_an_undo_that_hangs_holds_the_block_for_its_bound_only(autojump_cl
     log: list[str] = []
     async with gateway() as fake:
         registrations = [Recording("a", log), Recording("b", log, during_undo=trio.sleep_forever)]
-        with pytest.raises(ExceptionGroup, match="undoing"):  # noqa: PT012 - leaving the block is what is looked at
+        with pytest.raises(ExceptionGroup, match="undoing"):
             async with shard_on(fake, registrations=registrations) as shard:
                 await shard.wait_for("ready")
-                began = trio.current_time()
-        assert trio.current_time() - began == Settings().undo_timeout
+        assert trio.current_time() == Settings().undo_timeout  # all else takes no time
         assert log[-2:] == UNDONE
 
 

@@ -1,5 +1,7 @@
 """Coming back: RESUME and its replay, opcodes 7 and 9, and the URL that a session resumes at."""
 
+from typing import Any
+
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -13,7 +15,6 @@ from gatewright.harness.fake import (
     FakeGateway,
     Invalidate,
     Opened,
-    Received,
     Reconnect,
     Rules,
     Send,
@@ -26,7 +27,7 @@ from gatewright.spec.states import Cause, State
 from gatewright.transport.seams import ConnectionUnavailable
 from gatewright.transport.shard import Shard
 from gatewright.transport.urls import GatewayUrl
-from tests.support.shards import Streams, close_codes, collect, gateway, handshakes, shard_on, types
+from tests.support.shards import Streams, close_codes, collect, gateway, handshakes, payloads, shard_on, times, types
 
 READY = '{"op":0,"s":1,"t":"READY","d":{"session_id":"another","resume_gateway_url":"wss://resume.invalid"}}'
 
@@ -34,12 +35,6 @@ READY = '{"op":0,"s":1,"t":"READY","d":{"session_id":"another","resume_gateway_u
 async def resumed(shard: Shard) -> None:
     await shard.wait_for("resuming")
     await shard.wait_for("ready")
-
-
-def resume_of(fake: FakeGateway) -> dict[str, object]:
-    (resume,) = [seen.data for seen in fake.log.of(Received) if seen.op == Opcode.RESUME]
-    assert isinstance(resume, dict)
-    return resume
 
 
 # -- the replay --------------------------------------------------------------------------------------------------------
@@ -76,7 +71,7 @@ async def test_resume_asks_for_what_comes_after_the_last_one_received(autojump_c
         fake.drop()
         await resumed(shard)
         (session,) = fake.sessions
-        assert resume_of(fake) == {"session_id": session.id, "seq": 4}
+        assert payloads(fake, Opcode.RESUME) == [{"session_id": session.id, "seq": 4}]
         dispatches = await collect(shard, 5)
         assert [dispatch.seq for dispatch in dispatches] == [1, 2, 3, 4, 5]
 
@@ -111,7 +106,8 @@ async def test_a_ready_in_answer_to_resume_begins_a_new_session(autojump_clock: 
 
 @pytest.mark.parametrize("step", ["hello", "after_hello", "on_identify", "ready", "after_ready"])
 async def test_opcode_7_is_followed_at_any_step(autojump_clock: MockClock, step: str) -> None:
-    script = [Connection(**{step: Reconnect()}), Connection()]
+    plan: dict[str, Any] = {step: Reconnect()}
+    script = [Connection(**plan), Connection()]
     async with gateway(script=script) as fake, shard_on(fake) as shard:
         await fake.wait_until(lambda log: log.connections == 2)
         await shard.wait_for("ready")
@@ -175,7 +171,7 @@ async def test_an_identify_that_is_refused_is_tried_again_later(autojump_clock: 
     script = [Connection(on_identify=Invalidate()), Connection()]
     async with gateway(script=script) as fake, shard_on(fake) as shard:
         await shard.wait_for("ready")
-        first, second = (seen.time for seen in fake.log.of(Received) if seen.op == Opcode.IDENTIFY)
+        first, second = times(fake, Opcode.IDENTIFY)
         assert second - first >= 5
 
 

@@ -156,7 +156,8 @@ def test_it_would_be_found(overheard: Overheard) -> None:
 
 @pytest.mark.parametrize("mistake", [{"intents": -1}, {"queue": 0}, {"large_threshold": 5}])
 def test_a_refused_configuration_does_not_show_it(overheard: Overheard, mistake: dict[str, Any]) -> None:
+    given: dict[str, Any] = {"intents": INTENTS, **mistake}
     with pytest.raises(ValueError, match="must be") as caught:
-        Shard(SECRET, **{"intents": INTENTS, **mistake})
+        Shard(SECRET, **given)
     overheard.error(caught.value)
     assert overheard.leaks() == []

@@ -1,17 +1,19 @@
 """The session as a value: exported at what was handled, imported without an IDENTIFY, refused where it cannot work."""
 
+from typing import Any
+
 import attrs
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from gatewright.harness.fake import Connection, Drop, FakeGateway, Opened, Received
+from gatewright.harness.fake import Connection, Drop, FakeGateway, Opened
 from gatewright.spec.errors import ConfigurationError
 from gatewright.spec.intents import Intents
 from gatewright.spec.protocol import Opcode
 from gatewright.spec.session import Metadata, Session
 from gatewright.spec.settings import Settings
-from tests.support.shards import TOKEN, Answers, collect, gateway, handshakes, path, shard_on, types
+from tests.support.shards import TOKEN, Answers, collect, gateway, handshakes, path, payloads, shard_on, types
 
 HELD = Session(id="held", resume_url="wss://resume.invalid/", seq=5, intents=int(Intents.GUILDS))
 
@@ -95,8 +97,7 @@ async def test_an_import_that_drops_before_it_resumed_keeps_its_sequence(autojum
     async with gateway(script=script) as fake, shard_on(fake, session=HELD) as shard:
         await shard.wait_for("resuming")
         await fake.wait_until(lambda log: log.resumes == 1)
-        (resume,) = [seen.data for seen in fake.log.of(Received) if seen.op == Opcode.RESUME]
-        assert resume == {"session_id": "held", "seq": 5}
+        assert payloads(fake, Opcode.RESUME) == [{"session_id": "held", "seq": 5}]
 
 
 async def test_resuming_goes_on_although_little_was_handled(autojump_clock: MockClock) -> None:
@@ -123,7 +124,7 @@ async def test_resuming_goes_on_although_little_was_handled(autojump_clock: Mock
     ],
 )
 async def test_a_session_that_cannot_be_resumed_here_is_refused(
-    autojump_clock: MockClock, change: dict[str, object], match: str
+    autojump_clock: MockClock, change: dict[str, Any], match: str
 ) -> None:
     async with gateway() as fake:
         with pytest.raises(ConfigurationError, match=match):

@@ -6,6 +6,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
+from typing import cast
 
 import attrs
 import pytest
@@ -32,6 +33,7 @@ from gatewright.harness.fake import (
     Side,
     Withhold,
 )
+from gatewright.harness.fake.script import MessageAction
 from gatewright.spec.protocol import Opcode
 from gatewright.spec.states import STATES, State
 from gatewright.transport.commands import RequestChannelInfo
@@ -109,10 +111,10 @@ class Storm:
 
     async def act(self, action: object) -> None:
         match action:
-            case "connect" | "reconnect" | "force_identify":
-                self.command(action)
-            case "suspend" | "stop":
-                self.in_background(action)
+            case str(verb) if verb in {"connect", "reconnect", "force_identify"}:
+                self.command(verb)
+            case str(verb) if verb in {"suspend", "stop"}:
+                self.in_background(verb)
             case "leave":
                 pass
             case "send":
@@ -130,10 +132,10 @@ class Storm:
             case int(count):
                 for _ in range(count):
                     await self.fake.dispatch("MESSAGE_CREATE", {})
-            case [*plans]:
-                self.fake.script = plans
+            case list():
+                self.fake.script = cast("list[Connection]", action)
             case _:
-                self.fake.perform(action)  # type: ignore[arg-type] # the rest are actions of a script
+                self.fake.perform(cast("MessageAction", action))
 
 
 ACTIONS = st.one_of(
@@ -217,7 +219,8 @@ def resumed_sequences(fake: FakeGateway, session: str) -> set[int | None]:
     """The sequences that RESUMED had in this session, received or not."""
     found: set[int | None] = set()
     for message in fake.log.of(Received):
-        if message.op == Opcode.RESUME and isinstance(message.data, dict) and message.data["session_id"] == session:
+        data = cast("dict[str, object]", message.data)
+        if message.op == Opcode.RESUME and data["session_id"] == session:
             sent = fake.log.of(Sent, connection=message.connection)
             found |= {frame.seq for frame in sent if frame.event == "RESUMED"}
     return found

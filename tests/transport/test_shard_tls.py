@@ -1,10 +1,7 @@
 """TLS under a shard: certificates are verified unless a context of one's own says otherwise."""
 
-import ssl
-
 import pytest
 import trio
-import trustme
 
 from gatewright.harness.fake import Amend, Connection
 from gatewright.spec.session import Metadata
@@ -14,20 +11,11 @@ from gatewright.transport.metadata import StaticMetadataSource
 from gatewright.transport.shard import Shard
 from gatewright.transport.streams import TcpStreamOpener
 from tests.support.shards import INTENTS, TOKEN, handshakes
-from tests.support.threads import gateway_in_a_thread
+from tests.support.threads import gateway_in_a_thread, tls_contexts
 
 pytestmark = pytest.mark.sockets
 
 QUICK = Settings(close_timeout=0.2, final_close_timeout=0.5, retry_base=0.05)
-
-
-def contexts(name: str = "127.0.0.1") -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's context with a certificate for `name`, and a client's that trusts its authority."""
-    authority = trustme.CA()
-    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
-    authority.issue_cert(name).configure_cert(server)
-    authority.configure_trust(client)
-    return server, client
 
 
 def shard_at(url: str, opener: TcpStreamOpener | None) -> Shard:
@@ -44,7 +32,7 @@ async def refused(shard: Shard) -> str:
 
 
 async def test_an_authority_that_nobody_trusts_is_refused_by_default() -> None:
-    server, _ = contexts()
+    server, _ = tls_contexts()
     with gateway_in_a_thread(tls=server) as elsewhere:
         async with shard_at(elsewhere.url, None) as shard:
             assert "tls" in await refused(shard)
@@ -52,7 +40,7 @@ async def test_an_authority_that_nobody_trusts_is_refused_by_default() -> None:
 
 
 async def test_a_certificate_for_another_host_is_refused() -> None:
-    server, client = contexts("gateway.example")
+    server, client = tls_contexts("gateway.example")
     with gateway_in_a_thread(tls=server) as elsewhere:
         async with shard_at(elsewhere.url, TcpStreamOpener(ssl_context=client)) as shard:
             assert "tls" in await refused(shard)
@@ -60,7 +48,7 @@ async def test_a_certificate_for_another_host_is_refused() -> None:
 
 
 async def test_a_context_of_ones_own_is_taken_and_resumes_as_well() -> None:
-    server, client = contexts()
+    server, client = tls_contexts()
     # Without a resume URL: the fake would name its port without TLS.
     script = [Connection(ready=Amend(without=("resume_gateway_url",)))]
     with gateway_in_a_thread(tls=server, script=script) as elsewhere:

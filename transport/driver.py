@@ -66,8 +66,8 @@ _ROUNDING: Final = 1e-6
 
 _MOST_PASSES: Final = 20_000
 _LONGEST_READ: Final = 5.0
-"""Bounds on what a due timer waits for a reader that never rests, in passes and seconds (or half a beat's interval):
-enough for all that piles up while a loop is blocked, and an end to a flood, in which heartbeats need their turn."""
+"""Bounds on what a due timer waits for a reader that never rests, in passes and seconds: enough for all that
+piles up while a loop is blocked, and an end to a flood, in which heartbeats need their turn."""
 
 
 class Driver:
@@ -215,7 +215,7 @@ class Driver:
     async def _read_what_has_come(self) -> None:
         connection = self.connection
         progress, quiet = -1, 0
-        latest = trio.current_time() + min(_LONGEST_READ, (self.core.interval or math.inf) / 2)
+        latest = trio.current_time() + _LONGEST_READ
         for _ in range(_MOST_PASSES):
             # Not cancellable by our own timer scope, which has ended; the nursery's cancellation still comes through.
             await trio.lowlevel.checkpoint()

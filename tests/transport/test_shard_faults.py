@@ -122,7 +122,8 @@ async def test_a_flood_does_not_hold_a_heartbeat_back_for_ever(
     async with gateway() as fake, shard_on(fake) as shard:
         await shard.wait_for("ready")
         await trio.sleep(5 * INTERVAL)
-        assert (fake.heartbeats >= 4, shard.state, next(passes) > 1000) == (True, State.READY, True)
+        assert (fake.heartbeats >= 4, shard.state) == (True, State.READY)
+        assert next(passes) > 4 * 200
 
 
 # -- phases before a session -------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import math
 import signal
+from collections.abc import Iterator
 
 import pytest
 import trio
@@ -231,6 +232,15 @@ async def test_whoever_waits_is_told_when_the_block_is_left(autojump_clock: Mock
 # -- Ctrl-C ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C as in a terminal; a process in the background ignores it, and trio with it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_in_the_block_stops_the_shard_in_order() -> None:
     codes: list[int | None] = []
 
@@ -249,6 +259,7 @@ def test_ctrl_c_in_the_block_stops_the_shard_in_order() -> None:
     assert codes == [1000]
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_while_the_shard_works_stops_it_in_order() -> None:
     """The signal arrives in a task of ours, in the middle of a transition; it is for the block all the same."""
     codes: list[int | None] = []

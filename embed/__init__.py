@@ -1,6 +1,6 @@
 """Inside other programs: the engine thread for asyncio programs and the adapters for hikari and the discord.py family.
 
-Nothing lives here yet. This is the only room that may import asyncio, and it may import `gatewright.fleet` and what
+This is the only room that may import asyncio, and it may import `gatewright.fleet` and what
 is below it.
 """
 

@@ -251,10 +251,10 @@ def encode_identify(
         large_threshold: 50 to 250; above it a guild's offline members are left out of GUILD_CREATE (P26).
         compress: ask for payload compression: single messages may come as zlib (P73, P74).
         properties: ``os``, ``browser`` and ``device`` (P25).
-        capabilities: the bit field beside the intents; left out when 0.
+        capabilities: a bit field beside the intents, such as ``1 << 15`` for obfuscated channels; left out when 0.
 
     Raises:
-        ConfigurationError: if `intents`, `shard` or `large_threshold` is out of range.
+        ConfigurationError: if `intents`, `shard`, `large_threshold` or `capabilities` is out of range.
         PayloadTooLarge: if a presence or properties make it larger than 4096 bytes.
 
     Source: protocol section 1.3, P22-P26, P33.
@@ -275,6 +275,8 @@ def encode_identify(
         data["compress"] = True
     if presence is not None:
         data["presence"] = presence.payload()
+    if isinstance(capabilities, bool) or not isinstance(capabilities, int) or capabilities < 0:
+        raise ConfigurationError(f"capabilities must be a whole number of at least 0, not {capabilities!r}")
     if capabilities:
         data["capabilities"] = capabilities
     return encode_payload(Opcode.IDENTIFY, data)

@@ -6,7 +6,7 @@ import logging
 import random as random_module
 import weakref
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Final, Self
@@ -72,7 +72,7 @@ class Shard:
         shard_id, shard_count: the shard pair, when `settings` is not given.
         queue: how many dispatches may wait for the consumer before reading pauses.
         metadata, opener, gate, clock, random, observers: the seams (:mod:`gatewright.transport.seams`).
-        large_threshold: see :func:`gatewright.transport.codec.encode_identify`.
+        large_threshold, capabilities, properties: see :func:`gatewright.transport.codec.encode_identify`.
         compress: how the gateway compresses what it sends: ``none``; ``zlib-stream`` or ``zstd-stream``, which keep one
             context a connection, and of which the latter needs the extra ``gatewright[zstd]`` before Python 3.14;
             ``payload``, single messages. A `session` wants the value that it was begun with (A19).
@@ -95,6 +95,8 @@ class Shard:
         shard_count: int = 1,
         queue: int = DEFAULT_QUEUE,
         large_threshold: int | None = None,
+        capabilities: int = 0,
+        properties: Mapping[str, str] = codec.DEFAULT_PROPERTIES,
         compress: Compression | CompressionName = "none",
         metadata: MetadataSource | None = None,
         opener: StreamOpener | None = None,
@@ -116,6 +118,8 @@ class Shard:
             session = _checked_session(session, self._settings, self._token)
         self._presence = presence
         self._large_threshold = large_threshold
+        self._capabilities = capabilities
+        self._properties = dict(properties)
         self._compress = compression(compress)
         self._identify_payload()  # refuses what cannot be sent, now rather than at the first HELLO
         self._session = session
@@ -381,6 +385,8 @@ class Shard:
             shard=(self._settings.shard_id, self._settings.shard_count),
             presence=self._presence,
             large_threshold=self._large_threshold,
+            capabilities=self._capabilities,
+            properties=self._properties,
             compress=self._compress is Compression.PAYLOAD,
         )
 

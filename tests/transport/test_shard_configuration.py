@@ -47,6 +47,8 @@ def test_a_token_that_cannot_be_one_is_refused(token: str) -> None:
         ({"shard_count": 0}, "shard_count"),
         ({"large_threshold": 10}, "large_threshold"),
         ({"large_threshold": 251}, "large_threshold"),
+        ({"capabilities": -1}, "capabilities"),
+        ({"capabilities": True}, "capabilities"),
         ({"presence": UpdatePresence(activities=[Activity("x" * 5000)])}, "4096"),
         ({"settings": Settings(fallback_url="https://gateway.discord.gg/")}, "wss://"),
         ({"settings": Settings(fallback_url="ws://gateway.discord.gg/")}, "without TLS"),
@@ -103,9 +105,18 @@ async def test_intents_of_zero_are_a_value(autojump_clock: MockClock) -> None:
 
 
 async def test_identify_carries_what_was_configured(autojump_clock: MockClock) -> None:
-    options = {"large_threshold": 100, "presence": UpdatePresence(status="dnd"), "shard_id": 1, "shard_count": 2}
+    options = {
+        "large_threshold": 100,
+        "presence": UpdatePresence(status="dnd"),
+        "shard_id": 1,
+        "shard_count": 2,
+        "capabilities": 1 << 15,
+        "properties": {"os": "linux", "browser": "mine", "device": "mine"},
+    }
     async with gateway() as fake, shard_on(fake, **options) as shard:
         await shard.wait_for("ready")
         (identify,) = payloads(fake, Opcode.IDENTIFY)
         assert (identify["large_threshold"], identify["shard"]) == (100, [1, 2])
         assert identify["presence"]["status"] == "dnd"
+        assert identify["capabilities"] == 1 << 15
+        assert identify["properties"] == {"os": "linux", "browser": "mine", "device": "mine"}

@@ -21,7 +21,7 @@ _TURN: Final = 64
 """Items that a consumer takes before the loop's other work has its turn, however many wait."""
 
 
-class Ended(Exception):  # noqa: N818 - it is no error
+class Ended(Exception):
     """The queue was closed and is empty."""
 
 

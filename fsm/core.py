@@ -18,6 +18,7 @@ from gatewright.fsm.errors import IllegalTransition, Refusal
 from gatewright.fsm.explain import Explanation, explain, legal_commands
 from gatewright.fsm.journal import DEFAULT_SIZE, Journal
 from gatewright.fsm.machine import TableMachine
+from gatewright.fsm.metrics import Beat, Metrics, Tally
 from gatewright.fsm.runtime import Runtime
 from gatewright.spec.context import Context, Failure
 from gatewright.spec.effects import Effect
@@ -48,7 +49,8 @@ class Snapshot:
     """What can be said of a shard at one moment: a pure function of its state and context (I07).
 
     Times are seconds; `age` is how long the state has lasted, `deadline_in` how long it may still last (``None``: no
-    bound), `latency` the last heartbeat's round trip.
+    bound), `latency` the last heartbeat's round trip, `not_ready_for` how long the shard has been without a proven
+    session (``None``: it has one).
     """
 
     shard: int
@@ -65,6 +67,7 @@ class Snapshot:
     session_id: str | None
     received: int | None
     latency: float | None
+    not_ready_for: float | None
     reading_paused: bool
 
 
@@ -80,7 +83,7 @@ class ShardCore:
         machine, compiled: the runtimes; the shipped table's by default.
     """
 
-    __slots__ = ("_compiled", "_context", "_machine", "_random", "counts", "journal")
+    __slots__ = ("_compiled", "_context", "_machine", "_random", "_tally", "journal")
 
     def __init__(
         self,
@@ -102,11 +105,11 @@ class ShardCore:
             received=None if session is None else session.seq,
             now=now,
             entered_at=now,
+            not_ready_since=now,
             roll=random(),
         )
         self.journal = Journal(journal_size)
-        self.counts: Counter[str] = Counter()
-        """How often each row was taken that is not the normal case: ignored, unexpected, refused."""
+        self._tally = Tally()
 
     # -- what is true now ------------------------------------------------------------------------------------------
 
@@ -167,6 +170,33 @@ class ShardCore:
         """The heartbeat interval of this connection, in seconds, or ``None`` before HELLO."""
         return self._context.interval
 
+    @property
+    def counts(self) -> Counter[str]:
+        """How often each row was taken that is not the normal case: ignored, unexpected, refused."""
+        return self._tally.irregular
+
+    @property
+    def not_ready_since(self) -> float | None:
+        """Since when no session has been proven, on the clock that feeds the core; ``None`` while one is."""
+        return self._context.not_ready_since
+
+    @property
+    def beats(self) -> tuple[Beat, ...]:
+        """The last heartbeats, oldest first; at most 20."""
+        return self._tally.beats
+
+    def taken(self, row_id: str) -> int:
+        """How often a row was taken; the one that takes a dispatch in `ready` is not counted."""
+        return self._tally.taken(row_id)
+
+    def metrics(self, now: float | None = None, *, dropped: int = 0, limiter_waits: int = 0) -> Metrics:
+        """What the shard has been through, in numbers; `dropped` and `limiter_waits` are the driver's to know."""
+        c = self._context
+        at = c.now if now is None else max(now, c.now)
+        return self._tally.measure(
+            c, now=at, written=self.journal.written, dropped=dropped, limiter_waits=limiter_waits
+        )
+
     def snapshot(self, now: float | None = None) -> Snapshot:
         """What can be said of the shard now."""
         c = self._context
@@ -186,6 +216,7 @@ class ShardCore:
             session_id=None if c.session is None else c.session.id,
             received=c.received,
             latency=c.latency,
+            not_ready_for=None if c.not_ready_since is None else at - c.not_ready_since,
             reading_paused=c.paused,
         )
 
@@ -227,8 +258,9 @@ class ShardCore:
             raise self._illegal(event, refusal.row) from None
         if not dispatch:
             c.roll = self._random()
-        if row.kind is not RowKind.TAKE:
-            self.counts[row.id] += 1
+            self._tally.take(row, c)
+        elif row.kind is not RowKind.TAKE or before is not State.READY:
+            self._tally.take(row, c)
         self.journal.write(c.now, c.gen, before, c.state, event, row, effects)
         return effects
 
@@ -246,8 +278,10 @@ class ShardCore:
 
     def _illegal(self, event: Event, row: Row | None) -> IllegalTransition:
         c = self._context
-        self.counts["illegal" if row is None else row.id] += 1
-        if row is not None:
+        if row is None:
+            self._tally.impossible()
+        else:
+            self._tally.take(row, c)
             self.journal.write(c.now, c.gen, c.state, c.state, event, row, ())
         return IllegalTransition(
             state=c.state,

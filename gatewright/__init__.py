@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     # What type checkers and editors see. A test compares it with the table below, which is what runs.
     from gatewright.fsm.errors import IllegalTransition
     from gatewright.fsm.journal import Record
+    from gatewright.fsm.metrics import Beat, Metrics
     from gatewright.spec.errors import ConfigurationError, GatewrightError
     from gatewright.spec.intents import Intents
     from gatewright.spec.session import Session
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
         ShardFailed,
         ShardingRequired,
         ShardStopped,
+        WaitFailed,
     )
     from gatewright.transport.gate import InMemoryIdentifyGate
     from gatewright.transport.registrar import Registrar
@@ -60,6 +62,7 @@ _EXPORTS = {
     "Activity": "gatewright.transport.commands",
     "AttemptsExhausted": "gatewright.transport.errors",
     "AuthenticationFailed": "gatewright.transport.errors",
+    "Beat": "gatewright.fsm.metrics",
     "ConfigurationError": "gatewright.spec.errors",
     "ConnectionLost": "gatewright.transport.errors",
     "DisallowedIntents": "gatewright.transport.errors",
@@ -73,6 +76,7 @@ _EXPORTS = {
     "InvalidIntents": "gatewright.transport.errors",
     "InvalidShard": "gatewright.transport.errors",
     "MetadataRefused": "gatewright.transport.errors",
+    "Metrics": "gatewright.fsm.metrics",
     "NotReady": "gatewright.transport.errors",
     "PayloadTooLarge": "gatewright.transport.codec",
     "Record": "gatewright.fsm.journal",
@@ -91,12 +95,14 @@ _EXPORTS = {
     "State": "gatewright.spec.states",
     "UpdatePresence": "gatewright.transport.commands",
     "UpdateVoiceState": "gatewright.transport.commands",
+    "WaitFailed": "gatewright.transport.errors",
 }
 
 __all__ = [
     "Activity",
     "AttemptsExhausted",
     "AuthenticationFailed",
+    "Beat",
     "ConfigurationError",
     "ConnectionLost",
     "DisallowedIntents",
@@ -110,6 +116,7 @@ __all__ = [
     "InvalidIntents",
     "InvalidShard",
     "MetadataRefused",
+    "Metrics",
     "NotReady",
     "PayloadTooLarge",
     "Record",
@@ -128,6 +135,7 @@ __all__ = [
     "State",
     "UpdatePresence",
     "UpdateVoiceState",
+    "WaitFailed",
     "__version__",
 ]
 

@@ -62,6 +62,7 @@ class Context:
     progressed: bool = False  # this RESUME moved the sequence
     failed_resumes: int = 0
     been_ready: bool = False
+    not_ready_since: float | None = 0.0  # None from the proof of a session until `ready` is left
 
     # The heartbeat region.
     interval: float | None = None

@@ -27,6 +27,7 @@ from gatewright.spec.step_rules import (
     OVER,
     Rule,
     a_grant_is_used_or_returned,
+    an_absence_lasts_until_a_proof,
     beats_are_scheduled_by_beats,
     connect_wakes_or_comes_back,
     deadlines_move_only_where_declared,
@@ -148,7 +149,12 @@ _INVARIANTS: Final = (
         steps=(sessions_end_when_they_must, sessions_end_only_when_they_must, only_ready_begins_a_session),
         history="the session, its failed resumes and the HELLO stalls, counted again from the events",
     ),
-    Invariant(id="I11", where=_CORE, steps=(only_success_forgives,), history="the proof of each session"),
+    Invariant(
+        id="I11",
+        where=_CORE,
+        steps=(only_success_forgives, an_absence_lasts_until_a_proof),
+        history="the proof of each session",
+    ),
     Invariant(
         id="I12",
         where=(Layer.CORE, Layer.FLEET),

@@ -291,7 +291,7 @@ INVARIANTS: tuple[tuple[str, str], ...] = (
     ("I10", "A dropped session means IDENTIFY next; only certain close codes, op 9, our 1000/1001, "
             "3 failed resumes and `force_identify` drop it."),
     ("I11", "READY or RESUMED alone reset stalls and failed resumes; "
-            "the first ACK of a scheduled beat in `ready` alone resets attempts."),
+            "the first ACK of a scheduled beat in `ready` alone resets attempts and ends an absence."),
     ("I12", "IDENTIFYs of one `shard_id % max_concurrency` are at least 5 s apart, across processes too, "
             "and within the budget less its reserve."),
     ("I13", "The armed timers are exactly those that the state declares."),

@@ -211,6 +211,16 @@ def only_success_forgives(step: Step) -> bool:
     return (after.attempts >= before.attempts or acked or refunded) and (after.identifies >= before.identifies or acked)
 
 
+def an_absence_lasts_until_a_proof(step: Step) -> bool:
+    """Leaving `ready` begins an absence unless one lasts already; an ACK in `ready` alone ends it."""
+    before, after = step.before, step.after
+    if before.not_ready_since is None:
+        left = before.state is State.READY and after.state is not State.READY
+        return after.not_ready_since == (after.now if left else None)
+    acked = before.state is State.READY and isinstance(step.event, events.HeartbeatAcked)
+    return after.not_ready_since == before.not_ready_since or (acked and after.not_ready_since is None)
+
+
 def a_grant_is_used_or_returned(step: Step) -> bool:
     """Every granted slot is spent on an IDENTIFY in the same step, or given back."""
     if not isinstance(step.event, events.SlotGranted):

@@ -24,6 +24,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+import attrs
+
 from gatewright.spec.effects import (
     AbortSocket,
     ApplyRegistrations,
@@ -621,10 +623,20 @@ def _impossible(rows: tuple[Row, ...]) -> tuple[Row, ...]:
     )
 
 
-_WRITTEN: Final = (
+def _noting_the_loss(rows: tuple[Row, ...]) -> tuple[Row, ...]:
+    """Every row that leaves `ready` notes when, so that none can forget it (I07)."""
+    return tuple(
+        attrs.evolve(row, updates=(*row.updates, "note_not_ready"))
+        if row.source is READY and row.target not in (None, READY)
+        else row
+        for row in rows
+    )
+
+
+_WRITTEN: Final = _noting_the_loss((
     *_START_UP, *_CONNECTING, *_IDENTIFY, *_SESSION, *_HEARTBEATS, *_LEAVE_LIVE, *_STALLED, *_DRAINING, *_WAITING,
     *_REFUSALS, *_LATE,
-)  # fmt: skip
+))  # fmt: skip
 
 TABLE: Final[tuple[Row, ...]] = with_generations((*_WRITTEN, *_unexpected(_WRITTEN), *_impossible(_WRITTEN)))
 """Every row, expanded, in the order in which documents list them."""

@@ -125,6 +125,12 @@ class Driver:
         self._acquiring = trio.CancelScope()
         self._slot: tuple[int, Slot] | None = None
         self._dispatch: Dispatch | None = None
+        self._waits_before = 0
+
+    @property
+    def limiter_waits(self) -> int:
+        """How many commands have had to wait for the send limit, on all connections so far."""
+        return self._waits_before + (0 if self.connection is None else self.connection.outbox.waits)
 
     # -- feeding ---------------------------------------------------------------------------------------------------
 
@@ -357,6 +363,7 @@ class Driver:
     # -- the socket ------------------------------------------------------------------------------------------------
 
     def _open(self, gen: int, url: str) -> None:
+        self._waits_before = self.limiter_waits
         before, self.connection = (
             self.connection,
             Connection(

@@ -7,6 +7,7 @@ from typing import Final
 from gatewright.spec.context import Failure
 from gatewright.spec.errors import GatewrightError
 from gatewright.spec.protocol import CloseCode
+from gatewright.spec.states import State
 
 
 class ShardFailed(GatewrightError):
@@ -85,6 +86,20 @@ def shard_failed(failure: Failure) -> ShardFailed:
 
 class ShardStopped(GatewrightError):
     """The shard was stopped while somebody waited for something that can no longer happen."""
+
+
+class WaitFailed(GatewrightError):
+    """While a state was waited for, the shard entered one that the caller had named in `fail_on`.
+
+    Attributes:
+        state: the one that was entered.
+        wanted: those that were waited for.
+    """
+
+    def __init__(self, state: State, wanted: frozenset[State]) -> None:
+        super().__init__(f"the shard entered '{state}' before it was {' or '.join(sorted(wanted))}")
+        self.state = state
+        self.wanted = wanted
 
 
 class SendRefused(GatewrightError):

@@ -29,12 +29,14 @@ class Fate(enum.Enum):
 class Outgoing:
     """One payload on its way."""
 
-    __slots__ = ("_settled", "fate", "op", "payload")
+    __slots__ = ("_settled", "fate", "op", "payload", "waited")
 
     def __init__(self, op: Opcode, payload: bytes) -> None:
         self.op = op
         self.payload = payload
         self.fate = Fate.QUEUED
+        self.waited = False
+        """The limit has held it back, if only once."""
         self._settled = trio.Event()
 
     def settle(self, fate: Fate) -> None:
@@ -50,7 +52,7 @@ class Outgoing:
 class Outbox:
     """The queue of one connection's writer; `limiter` says when what users asked for may go."""
 
-    __slots__ = ("_closed", "_limiter", "_lot", "_urgent", "_usual", "close_code")
+    __slots__ = ("_closed", "_limiter", "_lot", "_urgent", "_usual", "close_code", "waits")
 
     def __init__(self, limiter: SendLimiter) -> None:
         self._limiter = limiter
@@ -58,6 +60,8 @@ class Outbox:
         self._usual: deque[Outgoing] = deque()
         self._lot = trio.lowlevel.ParkingLot()
         self._closed = False
+        self.waits = 0
+        """How many of what users asked for have had to wait for the limit."""
         self.close_code: int | None = None
         """The code of the close frame that is to be sent next, once one is asked for."""
 
@@ -124,6 +128,9 @@ class Outbox:
                     self._usual.remove(outgoing)
                     return _begun(outgoing)
                 delay = min(delay, mine)
+                if not outgoing.waited:
+                    outgoing.waited = True
+                    self.waits += 1
             with trio.move_on_after(delay):
                 await self._lot.park()
 

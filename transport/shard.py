@@ -17,6 +17,7 @@ import trio
 from gatewright.fsm.core import ShardCore, Snapshot
 from gatewright.fsm.explain import Explanation
 from gatewright.fsm.journal import Journal, Record
+from gatewright.fsm.metrics import Beat, Metrics
 from gatewright.spec.errors import ConfigurationError
 from gatewright.spec.events import Connect, Dispatched, Event, ForceIdentify, Reconnect, Register, Stop, Suspend
 from gatewright.spec.intents import Intents
@@ -29,7 +30,7 @@ from gatewright.transport import codec
 from gatewright.transport.commands import UpdatePresence, UserCommand, encode_command
 from gatewright.transport.dispatch import Dispatch
 from gatewright.transport.driver import Driver
-from gatewright.transport.errors import NotReady, RegistrationError, ShardFailed, ShardStopped, shard_failed
+from gatewright.transport.errors import NotReady, RegistrationError, ShardFailed, ShardStopped, WaitFailed, shard_failed
 from gatewright.transport.gate import InMemoryIdentifyGate
 from gatewright.transport.inflate import Compression, CompressionName, compression
 from gatewright.transport.mailbox import Mailbox
@@ -255,6 +256,29 @@ class Shard:
         """The last heartbeat's round trip in seconds; ``None`` before the first."""
         return self._core.snapshot().latency
 
+    @property
+    def beats(self) -> tuple[Beat, ...]:
+        """The last 20 scheduled heartbeats, oldest first, each with its round trip."""
+        return self._core.beats
+
+    @property
+    def not_ready_since(self) -> float | None:
+        """Since when the shard has had no proven session, in seconds on its clock; ``None`` while it has one.
+
+        A session is proven by the first ACK of a heartbeat that was due in `ready` (I11). One that is lost before
+        resets nothing, so that a shard which flaps is as old a problem as it is. For how long: ``not_ready_for`` of
+        :meth:`snapshot` and :meth:`metrics`.
+        """
+        return self._core.not_ready_since
+
+    def metrics(self) -> Metrics:
+        """The shard in numbers: counters since it was made, and the round trips of its heartbeats."""
+        driver = self._driver
+        return self._core.metrics(
+            None if driver is None or self._left else self._clock(),
+            limiter_waits=0 if driver is None else driver.limiter_waits,
+        )
+
     def snapshot(self) -> Snapshot:
         """What can be said of the shard now."""
         return self._core.snapshot(self._clock())
@@ -269,20 +293,31 @@ class Shard:
 
     # -- waiting and watching --------------------------------------------------------------------------------------
 
-    async def wait_for(self, *states: State | str) -> State:
+    async def wait_for(self, *states: State | str, fail_on: State | str | Iterable[State | str] = ()) -> State:
         """Waits until the shard is in one of `states`, and returns it. A state that lasts no time at all counts.
 
+        Args:
+            states: what to wait for.
+            fail_on: states that end the wait with an error when they come first, or hold already.
+
         Raises:
+            WaitFailed: a state of `fail_on` was entered first.
             ShardFailed: the shard failed, and `failed` was not waited for.
             ShardStopped: it stopped, and `stopped` was not waited for.
-            ValueError: for a name that no state has.
+            ValueError: for a name that no state has, and for a state that is both wanted and not.
         """
-        wanted = {State(state) for state in states}
+        wanted = frozenset(map(State, states))
+        unwanted = frozenset(map(State, (fail_on,) if isinstance(fail_on, str) else fail_on))
         if not wanted:
             raise ValueError("name at least one state to wait for")
-        found = await self._settled(*wanted)
-        if found is not None:
+        if both := wanted & unwanted:
+            raise ValueError(f"waited for, and in fail_on as well: {', '.join(sorted(both))}")
+        # That it failed or stopped has errors of its own, which say more.
+        found = await self._settled(*wanted, *unwanted - _OVER)
+        if found in wanted:
             return found
+        if found is not None:
+            raise WaitFailed(found, wanted)
         if self.state is State.FAILED:
             raise self._seen_failure()
         raise ShardStopped(f"the shard stopped before it was {' or '.join(sorted(wanted))}")
@@ -453,6 +488,7 @@ class Shard:
                 self._mailbox.close()
 
 
+_OVER: Final = frozenset({State.STOPPED, State.FAILED})
 _LOUD: Final = frozenset({State.STALLED, State.FAILED})
 _ONCE: Final = "a Shard is used once; make a new one, with session=old.session to resume"
 

@@ -139,7 +139,9 @@ def test_a_failure_without_a_reason() -> None:
 
 
 def test_a_floor_that_is_forgotten() -> None:
-    wrong = SHIPPED.with_updates(("drop_session", "leave_to_retry"), "ready.session_invalidated.final")
+    wrong = SHIPPED.with_updates(
+        ("drop_session", "leave_to_retry", "note_not_ready"), "ready.session_invalidated.final"
+    )
     walk = weak(wrong, State.READY)
     walk.elapse()
     walk.behave()  # proven: no back-off of its own

@@ -314,10 +314,10 @@ class Shard:
             raise ValueError(f"waited for, and in fail_on as well: {', '.join(sorted(both))}")
         # That it failed or stopped has errors of its own, which say more.
         found = await self._settled(*wanted, *unwanted - _OVER)
-        if found in wanted:
-            return found
         if found is not None:
-            raise WaitFailed(found, wanted)
+            if found in unwanted:
+                raise WaitFailed(found, wanted)
+            return found
         if self.state is State.FAILED:
             raise self._seen_failure()
         raise ShardStopped(f"the shard stopped before it was {' or '.join(sorted(wanted))}")

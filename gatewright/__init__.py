@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gatewright.fsm.metrics import Beat, Metrics
     from gatewright.spec.errors import ConfigurationError, GatewrightError
     from gatewright.spec.intents import Intents
-    from gatewright.spec.session import Session
+    from gatewright.spec.session import Session, SessionInvalid, SessionRefusal, SessionRefused
     from gatewright.spec.settings import Settings
     from gatewright.spec.states import State
     from gatewright.transport.codec import PayloadTooLarge
@@ -87,6 +87,9 @@ _EXPORTS = {
     "RequestSoundboardSounds": "gatewright.transport.commands",
     "SendRefused": "gatewright.transport.errors",
     "Session": "gatewright.spec.session",
+    "SessionInvalid": "gatewright.spec.session",
+    "SessionRefusal": "gatewright.spec.session",
+    "SessionRefused": "gatewright.spec.session",
     "Settings": "gatewright.spec.settings",
     "Shard": "gatewright.transport.shard",
     "ShardFailed": "gatewright.transport.errors",
@@ -127,6 +130,9 @@ __all__ = [
     "RequestSoundboardSounds",
     "SendRefused",
     "Session",
+    "SessionInvalid",
+    "SessionRefusal",
+    "SessionRefused",
     "Settings",
     "Shard",
     "ShardFailed",

@@ -17,6 +17,9 @@ FALLBACK_URL: Final = "wss://gateway.discord.gg/"
 MAX_PAYLOAD_BYTES: Final = 4096
 """Largest payload that the server accepts from a client, in bytes of UTF-8 (P54)."""
 
+MAX_SESSION_ID: Final = 512
+"""Characters. A longer session id could not be sent back in a RESUME of 4096 bytes, so it is no session id."""
+
 SEND_LIMIT: Final = 120
 SEND_WINDOW: Final = 60.0
 """At most :data:`SEND_LIMIT` payloads in :data:`SEND_WINDOW` seconds on one connection, heartbeats included (P55)."""

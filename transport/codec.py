@@ -17,7 +17,7 @@ import msgspec
 from gatewright.spec import events
 from gatewright.spec.errors import ConfigurationError, GatewrightError
 from gatewright.spec.events import ViolationKind
-from gatewright.spec.protocol import MAX_PAYLOAD_BYTES, Opcode
+from gatewright.spec.protocol import MAX_PAYLOAD_BYTES, MAX_SESSION_ID, Opcode
 from gatewright.transport.dispatch import Dispatch
 from gatewright.transport.token import Token
 from gatewright.transport.urls import usable_resume_url
@@ -31,9 +31,6 @@ Decoded: TypeAlias = tuple[events.Event, Dispatch | None]
 MIN_HEARTBEAT_INTERVAL: Final = 0.1
 MAX_HEARTBEAT_INTERVAL: Final = 600.0
 """Seconds. HELLO's interval is moved into these bounds: it must neither spin nor hide a dead socket for ever."""
-
-MAX_SESSION_ID: Final = 512
-"""Characters. A longer session id could not be sent back in a RESUME of 4096 bytes, so it is no session id."""
 
 DEFAULT_PROPERTIES: Final[Mapping[str, str]] = {"os": sys.platform, "browser": "gatewright", "device": "gatewright"}
 """What IDENTIFY says of the client when nothing else is wished for; keys without ``$`` (P25)."""

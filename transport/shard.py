@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import random as random_module
+import time
 import weakref
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Final, Self
@@ -23,7 +24,7 @@ from gatewright.spec.events import Connect, Dispatched, Event, ForceIdentify, Re
 from gatewright.spec.intents import Intents
 from gatewright.spec.protocol import API_VERSION
 from gatewright.spec.rows import RowKind
-from gatewright.spec.session import Session
+from gatewright.spec.session import MAX_SESSION_AGE, Session, SessionInvalid, SessionRefused
 from gatewright.spec.settings import Settings
 from gatewright.spec.states import STATES, State
 from gatewright.transport import codec
@@ -67,12 +68,15 @@ class Shard:
         registrations: side effects of registering, applied once before the first connection and undone in reverse
             when the block is left. Shards of one client share one
             :class:`~gatewright.transport.registrar.Registrar`.
-        session: a session to resume instead of beginning one.
+        session: a session to resume instead of beginning one. One that cannot be resumed here (another shard pair,
+            other intents, another bot, too old) is let go with a warning, :attr:`session_refused` says why, and the
+            shard begins a new one.
+        session_max_age: seconds since READY after which a session counts as too old; ``None`` for no bound.
         presence: the presence to begin with.
         settings: deadlines and bounds; shard id and count are taken from it. `intents` in it is overwritten.
         shard_id, shard_count: the shard pair, when `settings` is not given.
         queue: how many dispatches may wait for the consumer before reading pauses.
-        metadata, opener, gate, clock, random, observers: the seams (:mod:`gatewright.transport.seams`).
+        metadata, opener, gate, clock, wall_clock, random, observers: the seams (:mod:`gatewright.transport.seams`).
         large_threshold, capabilities, properties: see :func:`gatewright.transport.codec.encode_identify`.
         compress: how the gateway compresses what it sends: ``none``; ``zlib-stream`` or ``zstd-stream``, which keep one
             context a connection, and of which the latter needs the extra ``gatewright[zstd]`` before Python 3.14;
@@ -90,6 +94,7 @@ class Shard:
         client: object = None,
         registrations: Iterable[Registration] | Registrar = (),
         session: Session | None = None,
+        session_max_age: float | None = MAX_SESSION_AGE,
         presence: UpdatePresence | None = None,
         settings: Settings | None = None,
         shard_id: int = 0,
@@ -103,6 +108,7 @@ class Shard:
         opener: StreamOpener | None = None,
         gate: IdentifyGate | None = None,
         clock: Clock = trio.current_time,
+        wall_clock: Callable[[], float] = time.time,
         random: RandomSource = random_module.random,
         observers: Iterable[Observer] = (),
     ) -> None:
@@ -115,8 +121,12 @@ class Shard:
         if not isinstance(queue, int) or isinstance(queue, bool) or queue < 1:
             raise ConfigurationError(f"queue must be a whole number of at least 1 dispatch, not {queue!r}")
         parse_gateway_url(self._settings.fallback_url)
+        self._log = logging.getLogger(f"gatewright.shard.{self._settings.shard_id}")
+        self._wall_clock = wall_clock
+        self._session_max_age = _checked_age(session_max_age)
+        self._session_refused: SessionRefused | None = None
         if session is not None:
-            session = _checked_session(session, self._settings, self._token)
+            session = self._admitted(_checked_session(session))
         self._presence = presence
         self._large_threshold = large_threshold
         self._capabilities = capabilities
@@ -132,7 +142,6 @@ class Shard:
         self._random = random
         self._observers = tuple(observers)
         self._mailbox = Mailbox(queue)
-        self._log = logging.getLogger(f"gatewright.shard.{self._settings.shard_id}")
         self._driver: Driver | None = None
         self._core = ShardCore(self._settings, session=session, random=random)
         self._nursery: trio.Nursery | None = None
@@ -162,6 +171,7 @@ class Shard:
             identify=self._identify_payload,
             compress=self._compress,
             on_step=self._after_step,
+            wall_clock=self._wall_clock,
         )
         self._nursery_manager = trio.open_nursery()
         self._nursery = await self._nursery_manager.__aenter__()
@@ -240,6 +250,11 @@ class Shard:
             return None
         committed = self._mailbox.committed(held.id)
         return held if committed is None else attrs.evolve(held, seq=max(committed, held.seq))
+
+    @property
+    def session_refused(self) -> SessionRefused | None:
+        """Why the session that was brought along is not resumed; ``None`` when it is, and when there was none."""
+        return self._session_refused
 
     @property
     def journal(self) -> Journal:
@@ -413,6 +428,31 @@ class Shard:
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
+    def _admitted(self, session: Session) -> Session | None:
+        """The session if it can be resumed here. If not, this once an IDENTIFY takes its place, and it is said why."""
+        settings = self._settings
+        refused = session.refused(
+            shard=settings.shard_id,
+            shard_count=settings.shard_count,
+            intents=settings.intents,
+            bot_id=self._token.bot_id,
+            api_version=API_VERSION,
+            now=self._wall_clock(),
+            max_age=self._session_max_age,
+        )
+        if refused is None:
+            return session
+        self._refuse_session(refused)
+        return None
+
+    def _refuse_session(self, refused: SessionRefused) -> None:
+        self._session_refused = refused
+        self._log.warning(
+            "the session is not resumed, a new one begins: %s",
+            refused.detail,
+            extra={"gatewright": {"session_refused": refused.reason.value, "detail": refused.detail}},
+        )
+
     def _identify_payload(self) -> bytes:
         return codec.encode_identify(
             token=self._token,
@@ -534,6 +574,12 @@ class Transitions:
         return self._queue.popleft()
 
 
+def _checked_age(age: float | None) -> float | None:
+    if age is not None and (isinstance(age, bool) or not isinstance(age, (int, float)) or not age > 0):
+        raise ConfigurationError(f"session_max_age must be a positive number of seconds, or None, not {age!r}")
+    return age
+
+
 def _choose_settings(settings: Settings | None, shard_id: int, shard_count: int) -> Settings:
     if settings is None:
         return Settings(shard_id=shard_id, shard_count=shard_count)
@@ -545,27 +591,13 @@ def _choose_settings(settings: Settings | None, shard_id: int, shard_count: int)
     return settings
 
 
-def _checked_session(session: Session, settings: Settings, token: Token) -> Session:
-    """A session resumes only with the shard pair, the intents and the bot that it was begun with (P44, P92).
-
-    A resume URL that cannot be used is left out: the main one resumes as well (R20).
-    """
-    if (session.shard, session.shard_count) != (settings.shard_id, settings.shard_count):
-        raise ConfigurationError(
-            f"the session belongs to shard {session.shard} of {session.shard_count}, this is shard "
-            f"{settings.shard_id} of {settings.shard_count}; begin a new session instead"
-        )
-    if session.intents != settings.intents:
-        raise ConfigurationError(
-            f"the session was begun with intents {session.intents}, this shard asks for {settings.intents}; "
-            "intents change with a new session only"
-        )
-    if session.bot_id and token.bot_id and session.bot_id != token.bot_id:
-        raise ConfigurationError("the session belongs to another bot than the token; begin a new session instead")
-    if session.api_version != API_VERSION:
-        raise ConfigurationError(
-            f"the session speaks version {session.api_version} of the gateway and this is {API_VERSION}; begin anew"
-        )
-    if not 1 <= len(session.id) <= codec.MAX_SESSION_ID or not 0 <= session.seq < 2**63:
-        raise ConfigurationError("the session has no id or no sequence that could be sent; begin a new session instead")
+def _checked_session(session: object) -> Session:
+    """A resume URL that cannot be used is left out: the main one resumes as well (R20)."""
+    if not isinstance(session, Session):
+        kind = type(session).__name__
+        raise ConfigurationError(f"session must be a gatewright.Session, not {kind}; text becomes one by from_json()")
+    try:
+        session.to_json()
+    except SessionInvalid as error:
+        raise ConfigurationError(f"{error}; begin a new session instead") from None
     return attrs.evolve(session, resume_url=usable_resume_url(session.resume_url))

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from gatewright.spec import events
 from gatewright.spec.events import ViolationKind
+from gatewright.spec.protocol import MAX_SESSION_ID
 from gatewright.transport.codec import (
-    MAX_SESSION_ID,
     Decoded,
     decode,
     encode_heartbeat,

@@ -11,7 +11,7 @@ from gatewright.harness.fake import Connection, Drop, FakeGateway, Opened
 from gatewright.spec.errors import ConfigurationError
 from gatewright.spec.intents import Intents
 from gatewright.spec.protocol import Opcode
-from gatewright.spec.session import Metadata, Session
+from gatewright.spec.session import Metadata, Session, SessionRefusal
 from gatewright.spec.settings import Settings
 from tests.support.shards import TOKEN, Answers, collect, gateway, handshakes, path, payloads, shard_on, types
 
@@ -112,33 +112,90 @@ async def test_resuming_goes_on_although_little_was_handled(autojump_clock: Mock
 
 
 @pytest.mark.parametrize(
-    ("change", "match"),
+    ("change", "reason"),
     [
-        ({"shard": 1, "shard_count": 2}, "shard 1 of 2"),
-        ({"shard_count": 4}, "shard 0 of 4"),
-        ({"intents": 0}, "intents 0"),
-        ({"api_version": 9}, "version 9"),
-        ({"id": ""}, "no id"),
-        ({"id": "x" * 5000}, "no id"),
-        ({"seq": -1}, "no sequence"),
+        ({"shard": 1, "shard_count": 2}, SessionRefusal.SHARD),
+        ({"shard_count": 4}, SessionRefusal.SHARD),
+        ({"intents": 0}, SessionRefusal.INTENTS),
+        ({"api_version": 9}, SessionRefusal.API_VERSION),
+        ({"created": 1_600_000_000.0}, SessionRefusal.AGE),
     ],
 )
-async def test_a_session_that_cannot_be_resumed_here_is_refused(
+async def test_a_session_that_cannot_be_resumed_here_gives_way_to_a_new_one(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, change: dict[str, Any], reason: SessionRefusal
+) -> None:
+    """P44, P92: one IDENTIFY, a warning, and a reason that can be asked for."""
+    async with gateway() as fake:
+        async with shard_on(fake, session=attrs.evolve(HELD, **change)) as shard:
+            assert shard.session is None
+            await shard.wait_for("ready")
+            assert shard.session_refused is not None
+            assert shard.session_refused.reason is reason
+        assert handshakes(fake) == ["identify"]
+        (warning,) = [record for record in caplog.records if "not resumed" in record.message]
+        assert (warning.levelname, warning.name) == ("WARNING", "gatewright.shard.0")
+        assert shard.session_refused.detail in warning.message
+
+
+async def test_a_session_that_is_resumed_was_not_refused(autojump_clock: MockClock) -> None:
+    async with gateway() as fake:
+        session = await export(fake, handled=1)
+        async with shard_on(fake, session=session) as shard:
+            await shard.wait_for("ready")
+            assert (shard.session_refused, handshakes(fake)) == (None, ["identify", "resume"])
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [({"id": ""}, "id"), ({"id": "x" * 5000}, "id"), ({"seq": -1}, "seq"), ({"seq": "1"}, "seq"), ({"id": 7}, "id")],
+)
+async def test_what_is_no_session_at_all_is_an_error(
     autojump_clock: MockClock, change: dict[str, Any], match: str
 ) -> None:
     async with gateway() as fake:
         with pytest.raises(ConfigurationError, match=match):
             shard_on(fake, session=attrs.evolve(HELD, **change))
+        with pytest.raises(ConfigurationError, match="from_json"):
+            shard_on(fake, session=HELD.to_json())
         assert fake.connections == 0
 
 
-async def test_a_session_of_another_bot_is_refused(autojump_clock: MockClock) -> None:
+async def test_a_session_of_another_bot_gives_way_to_a_new_one(autojump_clock: MockClock) -> None:
     token = "MTAwMDAwMDAwMDAwMDAwMDAwMQ.aaaaaa.bbbbbb"  # of bot 1000000000000000001
     async with gateway(token=token) as fake:
-        options = {"token": token, "opener": fake.open_stream}
-        with pytest.raises(ConfigurationError, match="another bot"):
-            shard_on(fake, session=attrs.evolve(HELD, bot_id="2000000000000000002"), **options)
-        shard_on(fake, session=attrs.evolve(HELD, bot_id="1000000000000000001"), **options)
+        options: dict[str, Any] = {"token": token, "opener": fake.open_stream}
+        shard = shard_on(fake, session=attrs.evolve(HELD, bot_id="2000000000000000002"), **options)
+        assert shard.session_refused is not None
+        assert (shard.session_refused.reason, shard.session) == (SessionRefusal.BOT, None)
+        shard = shard_on(fake, session=attrs.evolve(HELD, bot_id="1000000000000000001"), **options)
+        assert shard.session_refused is None
+
+
+@pytest.mark.parametrize(("bound", "refused"), [(3600.0, True), (7200.0, False), (None, False)])
+async def test_how_old_a_session_may_be_is_a_parameter(
+    autojump_clock: MockClock, bound: float | None, refused: bool
+) -> None:
+    session = attrs.evolve(HELD, created=1_700_000_000.0)
+    async with gateway() as fake:
+        shard = shard_on(fake, session=session, session_max_age=bound, wall_clock=lambda: session.created + 5000.0)
+        assert (shard.session_refused is not None) is refused
+        for nonsense in (0, -1, "long", float("nan")):
+            with pytest.raises(ConfigurationError, match="session_max_age"):
+                shard_on(fake, session_max_age=nonsense)
+
+
+async def test_a_session_goes_through_text_into_another_process(autojump_clock: MockClock) -> None:
+    """Exported from a live shard, as before a crash: nothing was suspended, and it resumes all the same."""
+    async with gateway(guilds=3) as fake:
+        async with shard_on(fake) as shard:
+            await collect(shard, 3)
+            assert shard.session is not None
+            text = shard.session.to_json()
+            fake.drop()  # the process is gone: no close frame
+            await fake.wait_until(lambda log: log.connections == 2)
+            async with shard_on(fake, session=Session.from_json(text)) as other:
+                assert [dispatch.seq for dispatch in await collect(other, 2)] == [3, 4]
+        assert TOKEN not in text
 
 
 @pytest.mark.parametrize("url", ["::", "ws://resume.example/", "https://resume.invalid"])

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         WaitFailed,
     )
     from gatewright.transport.gate import InMemoryIdentifyGate
+    from gatewright.transport.proxy import Proxy as Proxy
     from gatewright.transport.registrar import Registrar
     from gatewright.transport.shard import Shard
 
@@ -79,6 +80,7 @@ _EXPORTS = {
     "Metrics": "gatewright.fsm.metrics",
     "NotReady": "gatewright.transport.errors",
     "PayloadTooLarge": "gatewright.transport.codec",
+    "Proxy": "gatewright.transport.proxy",
     "Record": "gatewright.fsm.journal",
     "Registrar": "gatewright.transport.registrar",
     "RegistrationError": "gatewright.transport.errors",
@@ -122,6 +124,7 @@ __all__ = [
     "Metrics",
     "NotReady",
     "PayloadTooLarge",
+    "Proxy",
     "Record",
     "Registrar",
     "RegistrationError",

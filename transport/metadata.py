@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import math
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import attrs
 import msgspec
@@ -17,8 +16,8 @@ from gatewright.spec.errors import ConfigurationError
 from gatewright.spec.events import MetadataError
 from gatewright.spec.protocol import DAY
 from gatewright.spec.session import Metadata
-from gatewright.transport.seams import Clock, MetadataSource, MetadataUnavailable
-from gatewright.transport.streams import default_ssl_context
+from gatewright.transport.seams import Clock, ConnectionUnavailable, MetadataSource, MetadataUnavailable, StreamOpener
+from gatewright.transport.streams import TcpStreamOpener
 from gatewright.transport.token import Token
 from gatewright.transport.urls import UnusableUrl, parse_api_url, parse_gateway_url
 
@@ -74,8 +73,8 @@ class HttpMetadataSource:
         token: the bot token; it is put into one header, and into nothing else.
         base_url: of the API; ``http://`` only towards this machine.
         timeout: seconds for the whole request; the state that waits for it has 6.
-        client: makes the HTTP client, a new one for each request. By default it takes a proxy from the environment
-            (``HTTPS_PROXY``, ``ALL_PROXY``) as httpx2 does.
+        opener: how a stream to the API is opened. By default directly; a shard gives its own here, and with it its
+            proxy and its TLS.
 
     Raises:
         UnusableUrl: if `base_url` cannot be used.
@@ -90,14 +89,14 @@ class HttpMetadataSource:
         *,
         base_url: str = API_URL,
         timeout: float = 4.0,
-        client: Callable[[], httpx2.AsyncClient] | None = None,
+        opener: StreamOpener | None = None,
     ) -> None:
         if not timeout > 0:
             raise ConfigurationError(f"the timeout of a metadata request must be positive, not {timeout!r} s")
         self._token = token
         self._url = f"{parse_api_url(base_url)}/gateway/bot"
         self._timeout = timeout
-        self._make_client = client or self._default_client
+        self._opener = TcpStreamOpener() if opener is None else opener
 
     async def fetch(self) -> Metadata:
         """Ask once; see :class:`~gatewright.transport.seams.MetadataSource`.
@@ -113,42 +112,39 @@ class HttpMetadataSource:
             raise response
         return _interpret(response)
 
-    def _default_client(self) -> httpx2.AsyncClient:
-        import httpx2
-
-        return httpx2.AsyncClient(verify=default_ssl_context(), timeout=self._timeout)
-
     async def _request(self) -> _Response | MetadataUnavailable:
         # The failure is returned and raised by the caller, outside of the handler: httpx2's exceptions hold the request
         # and its headers, and must not hang on ours.
+        import httpcore2
         import httpx2
 
-        opened: list[trio.abc.AsyncResource] = []
-
-        async def trace(event: str, info: Mapping[str, Any]) -> None:
-            if event.endswith("connect_tcp.complete"):
-                opened.append(info["return_value"])
+        from gatewright.transport.http import OpenedTransport
 
         try:
-            async with self._make_client() as client:
+            async with httpx2.AsyncClient(
+                transport=OpenedTransport(self._opener), timeout=None, follow_redirects=False, trust_env=False
+            ) as client:
                 request = client.build_request("GET", self._url, headers={"User-Agent": user_agent()})
                 request.headers["Authorization"] = f"Bot {self._token.reveal()}"  # shown as [secure] by its repr
                 # What is not compressed cannot be small on the wire and large in memory.
                 request.headers["Accept-Encoding"] = "identity"
-                request.extensions = {**request.extensions, "trace": trace}
-                response = await client.send(request, stream=True, follow_redirects=False)
+                response = await client.send(request, stream=True)
                 try:
                     return await _read(response)
                 finally:
                     await response.aclose()
-        except (httpx2.RequestError, httpx2.InvalidURL, httpx2.StreamError, OSError) as error:
+        except ConnectionUnavailable as unavailable:
+            return _transient(unavailable.reason)
+        except (
+            httpx2.RequestError,
+            httpx2.InvalidURL,
+            httpx2.StreamError,
+            httpcore2.NetworkError,
+            httpcore2.ProtocolError,
+            OSError,
+        ) as error:
             # The class says what happened; the text may quote what the peer sent.
             return _transient(type(error).__name__)
-        finally:
-            # A TLS handshake that is cancelled leaves its socket to the garbage collector (httpcore2 2.16).
-            with trio.CancelScope(shield=True):
-                for stream in opened:
-                    await stream.aclose()
 
 
 async def _read(response: httpx2.Response) -> _Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random as random_module
+import ssl
 import time
 import weakref
 from collections import deque
@@ -36,6 +37,7 @@ from gatewright.transport.gate import InMemoryIdentifyGate
 from gatewright.transport.inflate import Compression, CompressionName, compression
 from gatewright.transport.mailbox import Mailbox
 from gatewright.transport.metadata import HttpMetadataSource
+from gatewright.transport.proxy import Proxy
 from gatewright.transport.registrar import Registrar
 from gatewright.transport.seams import (
     Clock,
@@ -107,6 +109,8 @@ class Shard:
         metadata: MetadataSource | None = None,
         opener: StreamOpener | None = None,
         gate: IdentifyGate | None = None,
+        proxy: Proxy | str | None = None,
+        tls: ssl.SSLContext | None = None,
         clock: Clock = trio.current_time,
         wall_clock: Callable[[], float] = time.time,
         random: RandomSource = random_module.random,
@@ -135,8 +139,10 @@ class Shard:
         self._identify_payload()  # refuses what cannot be sent, now rather than at the first HELLO
         self._session = session
         self._registrar = registrations if isinstance(registrations, Registrar) else Registrar(registrations)
-        self._metadata = HttpMetadataSource(self._token) if metadata is None else metadata
-        self._opener: StreamOpener = TcpStreamOpener() if opener is None else opener
+        if opener is not None and (proxy is not None or tls is not None):
+            raise ConfigurationError("an opener decides about proxy and tls itself; give them to it, or leave it out")
+        self._opener: StreamOpener = TcpStreamOpener(proxy=proxy, ssl_context=tls) if opener is None else opener
+        self._metadata = HttpMetadataSource(self._token, opener=self._opener) if metadata is None else metadata
         self._gate: IdentifyGate | None = gate
         self._clock = clock
         self._random = random

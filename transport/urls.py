@@ -38,8 +38,9 @@ class UnusableUrl(ConfigurationError):
 class GatewayUrl:
     """A websocket URL that was checked. Make one with :func:`parse_gateway_url`.
 
-    `scheme` is ``wss``, or ``ws`` towards this machine. `host` is in lower case and an IPv6 address stands without its
-    brackets. `path` begins with ``/``; `query` is without its question mark and may be empty.
+    `scheme` is ``wss``, or ``ws`` towards this machine; a metadata request opens its stream for
+    ``https`` and ``http``. `host` is in lower case and an IPv6 address stands without its brackets.
+    `path` begins with ``/``; `query` is without its question mark and may be empty.
     """
 
     scheme: str
@@ -51,13 +52,12 @@ class GatewayUrl:
     @property
     def secure(self) -> bool:
         """Whether the connection is under TLS."""
-        return self.scheme == "wss"
+        return self.scheme in {"wss", "https"}
 
     @property
     def authority(self) -> str:
         """Host and port as they stand in a URL and in a ``Host`` header: the scheme's own port is left out."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+        return authority_of(self.host, None if self.port == _DEFAULT_PORTS[self.scheme] else self.port)
 
     @property
     def target(self) -> str:
@@ -151,7 +151,7 @@ def _parse(text: object, *, what: str, example: str, secure: str, clear: str) ->
     if port == 0:
         raise UnusableUrl(f"the {what} has port 0; give a port from 1 to 65535, or none")
     address = _address(host)
-    if address is None and not (len(host) <= _MAX_HOST and _HOSTNAME.fullmatch(host)):
+    if not is_host(host):
         raise UnusableUrl(f"the {what} has no host, or one that is neither a name nor an address")
     here = host == "localhost" or (address is not None and address in _LOOPBACK[address.version])
     if scheme == clear and not here:
@@ -160,6 +160,17 @@ def _parse(text: object, *, what: str, example: str, secure: str, clear: str) ->
             f"'{clear}://' is for this machine only: localhost, 127.0.0.0/8, [::1]"
         )
     return GatewayUrl(scheme, host, _DEFAULT_PORTS[scheme] if port is None else port, parts.path or "/", parts.query)
+
+
+def is_host(host: str) -> bool:
+    """Whether `host`, in lower case and without brackets, is a name or an address."""
+    return _address(host) is not None or (len(host) <= _MAX_HOST and _HOSTNAME.fullmatch(host) is not None)
+
+
+def authority_of(host: str, port: int | None) -> str:
+    """`host` and, if there is one, `port` as they stand in a URL."""
+    bracketed = f"[{host}]" if ":" in host else host
+    return bracketed if port is None else f"{bracketed}:{port}"
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -44,7 +44,7 @@ class Loopback:
 
     def metadata(self, fake: FakeGateway, token: str) -> MetadataSource:
         """The engine's own source, with a bound that the state's deadline undercuts."""
-        return HttpMetadataSource(Token(token), base_url=fake.metadata_url, timeout=60.0, client=_client)
+        return HttpMetadataSource(Token(token), base_url=fake.metadata_url, timeout=60.0)
 
     def opener(self, fake: FakeGateway) -> StreamOpener:
         """The engine's own opener."""
@@ -54,7 +54,7 @@ class Loopback:
         """One request, without any bound, as in the original."""
 
         async def fetch() -> tuple[int, tuple[tuple[str, str], ...], bytes]:
-            async with _client() as client:
+            async with httpx2.AsyncClient(timeout=None, trust_env=False) as client:
                 answer = await client.get(f"{fake.metadata_url}/gateway/bot", headers={"authorization": f"Bot {token}"})
                 return answer.status_code, tuple(answer.headers.items()), answer.content
 
@@ -63,7 +63,3 @@ class Loopback:
     def naive_opener(self, fake: FakeGateway) -> OpenStream:
         """TCP."""
         return open_tcp
-
-
-def _client() -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(timeout=None, trust_env=False)

@@ -35,8 +35,10 @@ PARTS = {
     for part in (
         Part("chromium", ("chromium", "chromium-browser", "google-chrome"), "apt install chromium"),
         Part("graphviz", ("dot",), "apt install graphviz"),
+        Part("microsocks", ("microsocks",), "apt install microsocks"),
         Part("redis", ("redis-server",), "apt install redis-server"),
         Part("spin", ("spin",), "apt install spin"),
+        Part("tinyproxy", ("tinyproxy",), "apt install tinyproxy-bin"),
     )
 }
 

@@ -8,21 +8,21 @@ from contextlib import suppress
 from email.message import Message
 from typing import Any
 
-import httpx2
 import pytest
 import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewright._version import __version__
 from gatewright.spec.errors import ConfigurationError
-from gatewright.spec.events import MetadataError
+from gatewright.spec.events import ConnectError, MetadataError
 from gatewright.spec.protocol import DAY
 from gatewright.spec.session import Metadata
 from gatewright.transport.metadata import MAX_BODY, PROJECT_URL, HttpMetadataSource, user_agent
-from gatewright.transport.seams import MetadataUnavailable
+from gatewright.transport.seams import ConnectionUnavailable, MetadataUnavailable, StreamOpener
 from gatewright.transport.token import Token
-from gatewright.transport.urls import UnusableUrl
+from gatewright.transport.urls import GatewayUrl, UnusableUrl
 from tests.transport.loopback import free_port, serve
 
 SECRET = "MTIz.abc.hunter2"
@@ -356,25 +356,41 @@ async def test_a_cancelled_request_is_cancelled_and_closed(scheme: str) -> None:
             await closed.wait()
 
 
-async def test_the_http_client_can_be_replaced() -> None:
-    seen: list[str] = []
+def answering(reply: bytes, asked: list[GatewayUrl] | None = None) -> StreamOpener:
+    """Opens streams in memory, at whose other end somebody sends `reply` and hangs up."""
 
-    def answer(request: httpx2.Request) -> httpx2.Response:
-        seen.append(str(request.url))
-        return httpx2.Response(200, json=ANSWER)
+    async def opener(url: GatewayUrl) -> trio.abc.Stream:
+        if asked is not None:
+            asked.append(url)
+        ours, theirs = trio.testing.memory_stream_pair()
+        await theirs.send_all(reply)
+        await theirs.send_eof()
+        return ours
 
-    source = HttpMetadataSource(
-        Token(SECRET), client=lambda: httpx2.AsyncClient(transport=httpx2.MockTransport(answer), follow_redirects=True)
-    )
-    assert await source.fetch() == METADATA
-    assert seen == ["https://discord.com/api/v10/gateway/bot"]
+    return opener
+
+
+async def test_a_request_goes_through_the_opener_that_was_given() -> None:
+    asked: list[GatewayUrl] = []
+    assert await HttpMetadataSource(Token(SECRET), opener=answering(response(), asked)).fetch() == METADATA
+    assert asked == [GatewayUrl("https", "discord.com", 443, "/api/v10/gateway/bot")]
+    assert asked[0].secure
+
+
+async def test_what_the_opener_says_is_the_reason() -> None:
+    async def refuse(url: GatewayUrl) -> trio.abc.Stream:
+        raise ConnectionUnavailable(ConnectError.PROXY, f"{url.authority} is out of reach")
+
+    with pytest.raises(MetadataUnavailable, match=r"^no gateway metadata \(transient\): discord\.com is out of") as no:
+        await HttpMetadataSource(Token(SECRET), opener=refuse).fetch()
+    assert no.value.__context__ is None
 
 
 @given(st.binary(max_size=300) | st.builds(json.dumps, st.dictionaries(st.sampled_from(sorted(ANSWER)), st.integers())))
 def test_any_body_is_metadata_or_unavailable(body: bytes | str) -> None:
     async def main() -> None:
-        transport = httpx2.MockTransport(lambda request: httpx2.Response(200, content=body))
-        source = HttpMetadataSource(Token(SECRET), client=lambda: httpx2.AsyncClient(transport=transport))
+        data = body.encode() if isinstance(body, str) else body
+        source = HttpMetadataSource(Token(SECRET), opener=answering(response(200, data)))
         try:
             await source.fetch()
         except MetadataUnavailable as refused:

@@ -10,7 +10,8 @@ import trustme
 
 from gatewright.spec.events import ConnectError
 from gatewright.transport.seams import ConnectionUnavailable
-from gatewright.transport.streams import TcpStreamOpener, default_ssl_context
+from gatewright.transport.streams import TcpStreamOpener
+from gatewright.transport.tls import default_ssl_context
 from gatewright.transport.urls import GatewayUrl, parse_gateway_url
 from tests.transport.loopback import Handler, free_port, serve
 

@@ -8,7 +8,6 @@ middle of a transition it would leave half of one.
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Awaitable, Callable
@@ -114,7 +113,6 @@ class Driver:
         self._identify = identify
         self._compress = compress
         self._on_step = on_step
-        self._log = logging.getLogger(f"gatewright.shard.{core.settings.shard_id}")
         self._nursery: trio.Nursery | None = None
         self._background = trio.CancelScope(shield=True)
         self._ended = trio.Event()

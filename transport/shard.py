@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import random as random_module
 import ssl
 import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from types import TracebackType
 from typing import Final, Self
 
@@ -24,7 +23,6 @@ from gatewright.spec.errors import ConfigurationError
 from gatewright.spec.events import Connect, Dispatched, Event, ForceIdentify, Reconnect, Register, Stop, Suspend
 from gatewright.spec.intents import Intents
 from gatewright.spec.protocol import API_VERSION
-from gatewright.spec.rows import RowKind
 from gatewright.spec.session import MAX_SESSION_AGE, Session, SessionInvalid, SessionRefused
 from gatewright.spec.settings import Settings
 from gatewright.spec.states import STATES, State
@@ -35,6 +33,7 @@ from gatewright.transport.driver import Driver
 from gatewright.transport.errors import NotReady, RegistrationError, ShardFailed, ShardStopped, WaitFailed, shard_failed
 from gatewright.transport.gate import InMemoryIdentifyGate
 from gatewright.transport.inflate import Compression, CompressionName, compression
+from gatewright.transport.logs import ShardLog
 from gatewright.transport.mailbox import Mailbox
 from gatewright.transport.metadata import HttpMetadataSource
 from gatewright.transport.proxy import Proxy
@@ -51,6 +50,7 @@ from gatewright.transport.seams import (
 from gatewright.transport.streams import TcpStreamOpener
 from gatewright.transport.token import Token
 from gatewright.transport.urls import parse_gateway_url, usable_resume_url
+from gatewright.transport.watchdog import watching
 
 DEFAULT_QUEUE: Final = 1000
 _TRANSITIONS_KEPT: Final = 1000
@@ -83,6 +83,8 @@ class Shard:
         compress: how the gateway compresses what it sends: ``none``; ``zlib-stream`` or ``zstd-stream``, which keep one
             context a connection, and of which the latter needs the extra ``gatewright[zstd]`` before Python 3.14;
             ``payload``, single messages. A `session` wants the value that it was begun with (A19).
+        watch_loop: whether a thread warns, with the stack, when something blocks the event loop for longer than a
+            heartbeat tolerates (:mod:`gatewright.transport.watchdog`).
 
     Raises:
         ConfigurationError: for a value that cannot work, before any I/O.
@@ -115,6 +117,7 @@ class Shard:
         wall_clock: Callable[[], float] = time.time,
         random: RandomSource = random_module.random,
         observers: Iterable[Observer] = (),
+        watch_loop: bool = True,
     ) -> None:
         self._token = token if isinstance(token, Token) else Token(token)
         self._client = client
@@ -125,7 +128,7 @@ class Shard:
         if not isinstance(queue, int) or isinstance(queue, bool) or queue < 1:
             raise ConfigurationError(f"queue must be a whole number of at least 1 dispatch, not {queue!r}")
         parse_gateway_url(self._settings.fallback_url)
-        self._log = logging.getLogger(f"gatewright.shard.{self._settings.shard_id}")
+        self._log = ShardLog(self._settings.shard_id)
         self._wall_clock = wall_clock
         self._session_max_age = _checked_age(session_max_age)
         self._session_refused: SessionRefused | None = None
@@ -150,6 +153,7 @@ class Shard:
         self._mailbox = Mailbox(queue)
         self._driver: Driver | None = None
         self._core = ShardCore(self._settings, session=session, random=random)
+        self._watch_loop = watch_loop
         self._nursery: trio.Nursery | None = None
         self._nursery_manager: AbstractAsyncContextManager[trio.Nursery] | None = None
         # Weak: a watcher that is forgotten is gone, without having to say so.
@@ -181,7 +185,7 @@ class Shard:
         )
         self._nursery_manager = trio.open_nursery()
         self._nursery = await self._nursery_manager.__aenter__()
-        self._nursery.start_soon(self._driver.run)
+        self._nursery.start_soon(self._run, self._driver)
         self._driver.feed(Register(self._client))
         return self
 
@@ -210,6 +214,12 @@ class Shard:
         if error is None:
             self._raise_what_nobody_saw()
         return None
+
+    @trio.lowlevel.enable_ki_protection
+    async def _run(self, driver: Driver) -> None:
+        watch = watching(self.shard_id, lambda: driver.core.interval) if self._watch_loop else nullcontext()
+        with watch:
+            await driver.run()
 
     async def _wind_down(self) -> None:
         driver = self._running()
@@ -453,11 +463,7 @@ class Shard:
 
     def _refuse_session(self, refused: SessionRefused) -> None:
         self._session_refused = refused
-        self._log.warning(
-            "the session is not resumed, a new one begins: %s",
-            refused.detail,
-            extra={"gatewright": {"session_refused": refused.reason.value, "detail": refused.detail}},
-        )
+        self._log.session_refused(refused)
 
     def _identify_payload(self) -> bytes:
         return codec.encode_identify(
@@ -519,14 +525,9 @@ class Shard:
         for observer in self._observers:
             try:
                 observer.observe(record)
-            except Exception:  # noqa: BLE001 - whatever it is, it is not the shard's
-                self._log.exception("an observer failed; the shard goes on")
-        if not record.moved and record.kind is RowKind.TAKE:
-            return
-        loud = (record.moved and record.to in _LOUD) or record.kind is RowKind.UNEXPECTED
-        level = logging.WARNING if loud else logging.DEBUG
-        if self._log.isEnabledFor(level):
-            self._log.log(level, "%s", str(record).strip(), extra={"gatewright": record.as_dict()})
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is not the shard's
+                self._log.observer_failed(error)
+        self._log.step(record, self._core)
         if record.moved:
             for watcher in tuple(self._watchers):
                 watcher.put(record)
@@ -535,7 +536,6 @@ class Shard:
 
 
 _OVER: Final = frozenset({State.STOPPED, State.FAILED})
-_LOUD: Final = frozenset({State.STALLED, State.FAILED})
 _ONCE: Final = "a Shard is used once; make a new one, with session=old.session to resume"
 
 

@@ -1,0 +1,214 @@
+"""A blocked event loop is told of, with the stack that blocks it, once, and without a word of what is in it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from contextlib import AbstractContextManager
+from typing import Any, cast
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from gatewright.harness.fake import Connection, Delay, Dispatch, Rules
+from gatewright.spec.session import Metadata
+from gatewright.transport import watchdog
+from gatewright.transport.metadata import StaticMetadataSource
+from gatewright.transport.shard import Shard
+from gatewright.transport.watchdog import LONGEST_TOLERANCE, QUIET, LoopWatch, tolerance
+from tests.support.shards import INTENTS, TOKEN, gateway, shard_on
+from tests.support.threads import Elsewhere, gateway_in_a_thread
+
+BLOCK = 1.0
+INTERVAL = 0.4
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if record.name == "gatewright.loop"]
+
+
+def told(record: logging.LogRecord) -> dict[str, Any]:
+    return cast("dict[str, Any]", record.__dict__["gatewright"])
+
+
+def threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "gatewright loop watch"]
+
+
+def handle(secret: str) -> None:
+    """What a bot does with an event, badly."""
+    time.sleep(BLOCK)
+
+
+async def consume(url: str, *, watch_loop: bool) -> None:
+    metadata = StaticMetadataSource(Metadata(url=url))
+    async with Shard(TOKEN, intents=INTENTS, metadata=metadata, watch_loop=watch_loop) as shard:
+        async for event in shard:
+            if event.type == "MESSAGE_CREATE":
+                handle("a-secret-value")
+                break
+
+
+# The thread takes notice of a new interval within a second.
+SCRIPT = [Connection(after_ready=(Delay(1.2), Dispatch("MESSAGE_CREATE", {"content": "x"})))]
+
+
+def blocking_bot() -> AbstractContextManager[Elsewhere]:
+    return gateway_in_a_thread(heartbeat_interval=INTERVAL, script=SCRIPT, rules=Rules(heartbeat_tolerance=None))
+
+
+@pytest.mark.sockets
+async def test_a_consumer_that_blocks_is_named_by_file_line_and_function(caplog: pytest.LogCaptureFixture) -> None:
+    with blocking_bot() as elsewhere:
+        await consume(elsewhere.url, watch_loop=True)
+    (record,) = warnings(caplog)
+    assert record.levelno == logging.WARNING
+    stack = told(record)["stack"]
+    line = handle.__code__.co_firstlineno + 2
+    assert stack[-1] == f"{__file__}:{line} handle"
+    assert any(place.endswith(" consume") for place in stack)
+    assert stack[-1] in record.getMessage()
+    assert INTERVAL / 4 <= told(record)["blocked_for"] < BLOCK
+    assert "a-secret-value" not in record.getMessage() + repr(record.__dict__)
+
+
+@pytest.mark.sockets
+async def test_it_can_be_switched_off(caplog: pytest.LogCaptureFixture) -> None:
+    with blocking_bot() as elsewhere:
+        await consume(elsewhere.url, watch_loop=False)
+    assert warnings(caplog) == []
+
+
+async def test_one_thread_watches_for_all_shards_and_ends_with_the_last(autojump_clock: MockClock) -> None:
+    async with gateway() as fake:
+        async with shard_on(fake) as first:
+            await first.wait_for("ready")
+            (thread,) = threads()
+            assert thread.daemon
+            async with shard_on(fake) as second:
+                await second.wait_for("ready")
+                assert threads() == [thread]
+            assert threads() == [thread]
+        thread.join(timeout=10)
+        assert not thread.is_alive()
+        async with shard_on(fake, watch_loop=False) as third:
+            await third.wait_for("ready")
+            assert threads() == []
+        async with shard_on(fake) as fourth:
+            await fourth.wait_for("ready")
+            (another,) = threads()
+            assert another is not thread
+        another.join(timeout=10)
+
+
+async def test_the_thread_ends_with_a_shard_that_is_cancelled(autojump_clock: MockClock) -> None:
+    seen: list[threading.Thread] = []
+    async with gateway() as fake:
+        with trio.CancelScope() as scope:
+            async with shard_on(fake) as shard:
+                await shard.wait_for("ready")
+                seen += threads()
+                scope.cancel()
+    (thread,) = seen
+    thread.join(timeout=10)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize(("interval", "tolerated"), [(None, 10.0), (41.25, 10.0), (20.0, 5.0), (0.4, 0.1)])
+def test_a_quarter_of_an_interval_is_tolerated(interval: float | None, tolerated: float) -> None:
+    assert tolerance(interval) == pytest.approx(tolerated)
+
+
+# -- what one look finds; the thread is not started --------------------------------------------------------------------
+
+
+@pytest.fixture
+async def watch() -> LoopWatch:
+    found = LoopWatch()
+    found.join(0, lambda: 41.25)
+    found.join(3, lambda: None)
+    return found
+
+
+def blocked_since(watch: LoopWatch, since: float) -> None:
+    """Asks at that time; the answer comes when the test gives the loop back."""
+    watch.answer()
+    watch.look(since)
+
+
+async def test_a_blockage_is_told_of_once(watch: LoopWatch, caplog: pytest.LogCaptureFixture) -> None:
+    blocked_since(watch, 100.0)
+    watch.look(100.0 + LONGEST_TOLERANCE - 0.1)
+    assert warnings(caplog) == []
+    for now in (110.0, 115.0, 200.0):
+        watch.look(now)
+    (record,) = warnings(caplog)
+    assert told(record)["shards"] == [0, 3]
+    assert "blocked for 10.0 s" in record.getMessage()
+
+
+async def test_blockages_that_follow_each_other_are_told_of_seldom(
+    watch: LoopWatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for since in (100.0, 120.0, 140.0, 100.0 + 2 * QUIET):
+        blocked_since(watch, since)
+        watch.look(since + 15)
+    first, second = warnings(caplog)
+    assert (told(first)["left_out"], told(second)["left_out"]) == (0, 2)
+    assert "2 times more" in second.getMessage()
+
+
+async def test_a_loop_that_comes_round_is_not_blocked(watch: LoopWatch, caplog: pytest.LogCaptureFixture) -> None:
+    for now in range(100, 1000, 5):
+        watch.look(now)
+        await trio.testing.wait_all_tasks_blocked()
+    assert warnings(caplog) == []
+    watch.look(1000.0)
+    watch.look(1020.0)  # the control: it was not given back
+    assert len(warnings(caplog)) == 1
+
+
+async def test_the_shard_with_the_shortest_interval_decides(caplog: pytest.LogCaptureFixture) -> None:
+    watch = LoopWatch()
+    watch.join(0, lambda: 41.25)
+    hasty = watch.join(1, lambda: 4.0)
+    blocked_since(watch, 100.0)
+    watch.leave(hasty)
+    watch.look(101.5)  # would be too long for the one that has left
+    assert warnings(caplog) == []
+    watch.join(1, lambda: 4.0)
+    watch.look(101.5)
+    assert len(warnings(caplog)) == 1
+
+
+async def test_a_stack_that_belongs_to_the_next_pass_is_thrown_away(
+    watch: LoopWatch, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def goes_on(frame: object) -> list[str]:
+        watch.answer()
+        return ["somewhere else"]
+
+    monkeypatch.setattr(watchdog, "_stack", goes_on)
+    blocked_since(watch, 100.0)
+    watch.look(120.0)
+    assert warnings(caplog) == []
+
+
+@pytest.mark.parametrize(("interval", "period"), [(0.01, 0.25), (8.0, 0.5), (None, 1.0)])
+async def test_it_looks_between_once_and_four_times_a_second(
+    monkeypatch: pytest.MonkeyPatch, interval: float | None, period: float
+) -> None:
+    """Once at least, because the first HELLO may come with a short interval at any time."""
+    watch = LoopWatch()
+    watch.join(0, lambda: interval)
+    waits: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        waits.append(seconds)
+        return len(waits) > 1
+
+    monkeypatch.setattr(watch._ended, "wait", wait)
+    watch._watch()
+    assert waits == [period] * 2

@@ -42,6 +42,11 @@ class Dispatch:
         """The data as it came: JSON text in UTF-8, copied out of the message on every access."""
         return bytes(self._raw)
 
+    @property
+    def view(self) -> memoryview:
+        """The data as it came, without a copy of it; for those who look at a part, or at its length."""
+        return memoryview(self._raw)
+
     # Any: the documentation promises no schema; `raw` is for those who decode into types of their own.
     @property
     def data(self) -> Any:

@@ -124,6 +124,8 @@ class Driver:
         self._slot: tuple[int, Slot] | None = None
         self._dispatch: Dispatch | None = None
         self._waits_before = 0
+        self.watch: Callable[[Dispatch], None] | None = None
+        """Looks at dispatches beside the consumer, while somebody waits for an answer."""
 
     @property
     def limiter_waits(self) -> int:
@@ -177,7 +179,7 @@ class Driver:
             self._rearm()
             with self._timer:
                 await trio.sleep_forever()
-            await self._read_what_has_come()
+            await self.read_what_has_come()
             due, now = self.core.next_deadline(), self._clock()
             if due is not None and due <= now + _ROUNDING:
                 self._perform(self.core.tick(max(due, now)))
@@ -216,7 +218,8 @@ class Driver:
         if self._timer.deadline != at:
             self._timer.deadline = at
 
-    async def _read_what_has_come(self) -> None:
+    async def read_what_has_come(self) -> None:
+        """Lets the reader catch up with what has arrived, within a bound, so that what is late is judged after it."""
         connection = self.connection
         progress, quiet = -1, 0
         latest = trio.current_time() + _LONGEST_READ
@@ -299,6 +302,8 @@ class Driver:
             raise RuntimeError("nothing was received that could be delivered")
         dispatch.session_id = self.core.session_id
         self.mailbox.put(dispatch)
+        if self.watch is not None:
+            self.watch(dispatch)
 
     # -- registrations ---------------------------------------------------------------------------------------------
 

@@ -111,4 +111,48 @@ class NotReady(SendRefused):
 
 
 class ConnectionLost(SendRefused):
-    """The connection was left before the command's turn came."""
+    """The connection was left before the command's turn came, or while it was written; the message says which."""
+
+
+class TooManyCommands(SendRefused):
+    """As many commands wait, or as many requests are unanswered, as :class:`CommandLimits` allows."""
+
+
+class RequestFailed(GatewrightError):
+    """A request has no answer, and will have none. The shard itself goes on."""
+
+
+class RequestRateLimited(RequestFailed):
+    """The server answered RATE_LIMITED, or would have: the same was asked for too short a while ago (P63, P67).
+
+    Attributes:
+        retry_after: seconds until the request may be made again.
+    """
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(f"{message}; try again in {retry_after:.1f} s")
+        self.retry_after = retry_after
+
+
+class RequestTimedOut(RequestFailed):
+    """The answer did not come, or not all of it, in the time that the caller gave (A23).
+
+    Attributes:
+        partial: what has come, in the type of the whole answer; ``None`` where a part means nothing.
+    """
+
+    def __init__(self, message: str, partial: object = None) -> None:
+        super().__init__(message)
+        self.partial = partial
+
+
+class RequestLost(RequestFailed):
+    """The session that the request was made on is gone, or the gateway closed because of it (P60)."""
+
+
+class RequestSuperseded(RequestFailed):
+    """A later command of this shard took the place of this one before it was answered."""
+
+
+class AnswerTooLarge(RequestFailed):
+    """More of the answer waits than :class:`CommandLimits` allows to hold."""

@@ -23,13 +23,16 @@ class Fate(enum.Enum):
     QUEUED = enum.auto()
     BEGUN = enum.auto()
     SENT = enum.auto()
+    UNSENT = enum.auto()
+    """Nothing of it was written; sending it again is safe."""
     LOST = enum.auto()
+    """It was begun, and nobody can say how much of it arrived."""
 
 
 class Outgoing:
-    """One payload on its way."""
+    """One payload on its way; `queue` is the one that it waits in."""
 
-    __slots__ = ("_settled", "fate", "op", "payload", "waited")
+    __slots__ = ("_settled", "fate", "op", "payload", "queue", "waited")
 
     def __init__(self, op: Opcode, payload: bytes) -> None:
         self.op = op
@@ -37,6 +40,7 @@ class Outgoing:
         self.fate = Fate.QUEUED
         self.waited = False
         """The limit has held it back, if only once."""
+        self.queue: deque[Outgoing] | None = None
         self._settled = trio.Event()
 
     def settle(self, fate: Fate) -> None:
@@ -44,9 +48,29 @@ class Outgoing:
         self.fate = fate
         self._settled.set()
 
-    async def wait(self) -> None:
-        """Waits until it is settled."""
-        await self._settled.wait()
+    async def sent(self) -> None:
+        """Waits until it was sent.
+
+        Cancelling takes it back while it is queued; once begun it is waited for, which the write time-out bounds.
+
+        Raises:
+            ConnectionLost: the connection was left before; :attr:`fate` says whether anything was written.
+        """
+        try:
+            await self._settled.wait()
+        except trio.Cancelled:
+            if self.fate is Fate.QUEUED:
+                self.fate = Fate.UNSENT
+                if self.queue is not None:
+                    self.queue.remove(self)
+            elif self.fate is Fate.BEGUN:
+                with trio.CancelScope(shield=True):
+                    await self._settled.wait()
+            raise
+        if self.fate is Fate.UNSENT:
+            raise ConnectionLost("the connection was left before the command's turn came; send again when ready")
+        if self.fate is Fate.LOST:
+            raise ConnectionLost("the connection was left while the command was written; it may have arrived or not")
 
 
 class Outbox:
@@ -82,33 +106,28 @@ class Outbox:
         self._closed = True
         for queue in (self._urgent, self._usual):
             while queue:
-                queue.popleft().settle(Fate.LOST)
+                queue.popleft().settle(Fate.UNSENT)
         self._lot.unpark_all()
 
-    async def send(self, op: Opcode, payload: bytes) -> None:
-        """Queues what a user asked for, and waits until it was sent.
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be queued any more."""
+        return self._closed
 
-        Cancelling takes it back while it is queued; once begun it is waited for, which the write time-out bounds.
-
-        Raises:
-            ConnectionLost: the connection is being left; nothing of it was sent.
-        """
-        outgoing = Outgoing(op, payload)
+    def post(self, outgoing: Outgoing) -> None:
+        """Queues what a user asked for; on a connection that is being left it is unsent at once."""
         if self._closed:
-            raise ConnectionLost("the connection is being left; wait for ready and send again")
+            outgoing.settle(Fate.UNSENT)
+            return
+        outgoing.queue = self._usual
         self._usual.append(outgoing)
         self._lot.unpark()
-        try:
-            await outgoing.wait()
-        except trio.Cancelled:
-            if outgoing.fate is Fate.QUEUED:
-                self._usual.remove(outgoing)
-            elif outgoing.fate is Fate.BEGUN:
-                with trio.CancelScope(shield=True):
-                    await outgoing.wait()
-            raise
-        if outgoing.fate is Fate.LOST:
-            raise ConnectionLost("the connection was left before the command's turn came; send again when ready")
+
+    async def send(self, op: Opcode, payload: bytes) -> None:
+        """Queues what a user asked for, and waits until it was sent, as :meth:`Outgoing.sent` does."""
+        outgoing = Outgoing(op, payload)
+        self.post(outgoing)
+        await outgoing.sent()
 
     async def next(self) -> Outgoing | None:
         """What the writer sends next; ``None`` when only the close frame is left, or nothing.
@@ -136,5 +155,5 @@ class Outbox:
 
 
 def _begun(outgoing: Outgoing) -> Outgoing:
-    outgoing.fate = Fate.BEGUN
+    outgoing.fate, outgoing.queue = Fate.BEGUN, None
     return outgoing

@@ -27,15 +27,17 @@ from gatewright.spec.session import MAX_SESSION_AGE, Session, SessionInvalid, Se
 from gatewright.spec.settings import Settings
 from gatewright.spec.states import STATES, State
 from gatewright.transport import codec
-from gatewright.transport.commands import UpdatePresence, UserCommand, encode_command
+from gatewright.transport.commands import UpdatePresence
 from gatewright.transport.dispatch import Dispatch
 from gatewright.transport.driver import Driver
-from gatewright.transport.errors import NotReady, RegistrationError, ShardFailed, ShardStopped, WaitFailed, shard_failed
+from gatewright.transport.errors import RegistrationError, ShardFailed, ShardStopped, WaitFailed, shard_failed
+from gatewright.transport.exchange import CommandLimits, Exchange
 from gatewright.transport.gate import InMemoryIdentifyGate
 from gatewright.transport.inflate import Compression, CompressionName, compression
 from gatewright.transport.logs import ShardLog
 from gatewright.transport.mailbox import Mailbox
 from gatewright.transport.metadata import HttpMetadataSource
+from gatewright.transport.presence import Presence
 from gatewright.transport.proxy import Proxy
 from gatewright.transport.registrar import Registrar
 from gatewright.transport.seams import (
@@ -50,13 +52,14 @@ from gatewright.transport.seams import (
 from gatewright.transport.streams import TcpStreamOpener
 from gatewright.transport.token import Token
 from gatewright.transport.urls import parse_gateway_url, usable_resume_url
+from gatewright.transport.verbs import CommandVerbs
 from gatewright.transport.watchdog import watching
 
 DEFAULT_QUEUE: Final = 1000
 _TRANSITIONS_KEPT: Final = 1000
 
 
-class Shard:
+class Shard(CommandVerbs):
     """One gateway connection, kept alive for as long as the block lasts.
 
     Use it as an async context manager: entering registers and returns at once, ``wait_for("ready")`` waits, and
@@ -78,6 +81,7 @@ class Shard:
         settings: deadlines and bounds; shard id and count are taken from it. `intents` in it is overwritten.
         shard_id, shard_count: the shard pair, when `settings` is not given.
         queue: how many dispatches may wait for the consumer before reading pauses.
+        limits: how many commands and requests may be under way.
         metadata, opener, gate, clock, wall_clock, random, observers: the seams (:mod:`gatewright.transport.seams`).
         large_threshold, capabilities, properties: see :func:`gatewright.transport.codec.encode_identify`.
         compress: how the gateway compresses what it sends: ``none``; ``zlib-stream`` or ``zstd-stream``, which keep one
@@ -104,6 +108,7 @@ class Shard:
         shard_id: int = 0,
         shard_count: int = 1,
         queue: int = DEFAULT_QUEUE,
+        limits: CommandLimits | None = None,
         large_threshold: int | None = None,
         capabilities: int = 0,
         properties: Mapping[str, str] = codec.DEFAULT_PROPERTIES,
@@ -134,12 +139,14 @@ class Shard:
         self._session_refused: SessionRefused | None = None
         if session is not None:
             session = self._admitted(_checked_session(session))
-        self._presence = presence
+        self._presence = Presence(presence)
+        self._limits = CommandLimits() if limits is None else limits
+        self._exchange: Exchange | None = None
         self._large_threshold = large_threshold
         self._capabilities = capabilities
         self._properties = dict(properties)
         self._compress = compression(compress)
-        self._identify_payload()  # refuses what cannot be sent, now rather than at the first HELLO
+        self._identify_payload(presence)  # refuses what cannot be sent, now rather than at the first HELLO
         self._session = session
         self._registrar = registrations if isinstance(registrations, Registrar) else Registrar(registrations)
         if opener is not None and (proxy is not None or tls is not None):
@@ -178,10 +185,17 @@ class Shard:
             opener=self._opener,
             gate=InMemoryIdentifyGate(clock=self._clock) if self._gate is None else self._gate,
             clock=self._clock,
-            identify=self._identify_payload,
+            identify=lambda: self._identify_payload(self._presence.identify()),
             compress=self._compress,
             on_step=self._after_step,
             wall_clock=self._wall_clock,
+        )
+        self._exchange = Exchange(
+            self._core,
+            self._driver,
+            self._presence,
+            check_presence=self._identify_payload,
+            limits=self._limits,
         )
         self._nursery_manager = trio.open_nursery()
         self._nursery = await self._nursery_manager.__aenter__()
@@ -203,6 +217,7 @@ class Shard:
         await driver.release()
         self._mailbox.close()
         await driver.end()
+        self._commands().end()
         self._left = True
         for watcher in tuple(self._watchers):
             watcher.end()
@@ -426,22 +441,6 @@ class Shard:
         await self._settled(State.STOPPED, State.FAILED)
         await self._socket_gone()
 
-    async def send(self, command: UserCommand) -> None:
-        """Sends a command, and returns when it was written to the socket.
-
-        Waits for its turn within 120 payloads a minute (presence: 5 in 20 s). Cancelling takes it back while it waits.
-
-        Raises:
-            NotReady: there is no live session; nothing was sent.
-            ConnectionLost: the connection was left before the command's turn; nothing was sent.
-            PayloadTooLarge: more than 4096 bytes; nothing was sent.
-        """
-        payload = encode_command(command)
-        connection = self._running().connection
-        if self.state is not State.READY or connection is None:
-            raise NotReady(f"a command cannot be sent in '{self.state}'; wait for it: await shard.wait_for('ready')")
-        await connection.outbox.send(command.op, payload)
-
     # -- inside ----------------------------------------------------------------------------------------------------
 
     def _admitted(self, session: Session) -> Session | None:
@@ -465,12 +464,12 @@ class Shard:
         self._session_refused = refused
         self._log.session_refused(refused)
 
-    def _identify_payload(self) -> bytes:
+    def _identify_payload(self, presence: UpdatePresence | None) -> bytes:
         return codec.encode_identify(
             token=self._token,
             intents=self._settings.intents,
             shard=(self._settings.shard_id, self._settings.shard_count),
-            presence=self._presence,
+            presence=presence,
             large_threshold=self._large_threshold,
             capabilities=self._capabilities,
             properties=self._properties,
@@ -483,6 +482,18 @@ class Shard:
         if self._left:
             raise ConfigurationError(f"the block of this shard was left; {_ONCE}")
         return self._driver
+
+    def _commands(self) -> Exchange:
+        self._running()
+        assert self._exchange is not None
+        return self._exchange
+
+    def _member_intents(self) -> Intents:
+        return Intents(self._settings.intents)
+
+    def _bot_id(self) -> str:
+        session = self._core.session
+        return self._token.bot_id if session is None or not session.bot_id else session.bot_id
 
     def _seen_failure(self) -> ShardFailed:
         assert self._core.failure is not None
@@ -516,8 +527,11 @@ class Shard:
     def _after_step(self, event: Event) -> None:
         journal = self._core.journal
         fresh, self._written = journal.written - self._written, journal.written
-        if type(event) is Dispatched and not self._observers:
+        dispatched = type(event) is Dispatched
+        if dispatched and not self._observers:
             return
+        if not dispatched and self._exchange is not None:
+            self._exchange.after_step(event)
         for record in journal.last(fresh):
             self._publish(record)
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["pytester", "tests.support.requires"]
+pytest_plugins = ["pytester", "tests.support.requires", "tests.support.conforms"]
 
 # `ci` is bounded and the same in every run: a red run is the change's doing, never the day's luck. A machine that is
 # shared is slow at times, and that is not a failure either.

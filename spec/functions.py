@@ -6,6 +6,7 @@ from typing import Final
 
 from gatewright.spec.context import Failure
 from gatewright.spec.events import Closed, MetadataFailed, MetadataFetched, Ready, RegistrationFailed
+from gatewright.spec.intents import Intents
 from gatewright.spec.protocol import API_VERSION, DAY, DEFAULT_IDENTIFY_TOTAL, CloseCode
 from gatewright.spec.session import Metadata, Session
 from gatewright.spec.settings import Settings
@@ -114,22 +115,47 @@ def retry_delay(
 
 _METADATA_HELP: Final = "The bot token was refused by the metadata end point: check DISCORD_TOKEN."
 
-_CLOSE_REASONS: Final[dict[int, str]] = {
-    CloseCode.AUTHENTICATION_FAILED: "The token was refused (4004): check DISCORD_TOKEN, or reset it.",
-    CloseCode.INVALID_SHARD: "The shard pair was refused (4010): shard_id must be below shard_count.",
-    CloseCode.SHARDING_REQUIRED: "The bot is in too many guilds for this shard count (4011): raise shard_count.",
-    CloseCode.INVALID_API_VERSION: "The gateway version was refused (4012): update Gatewright.",
-    CloseCode.INVALID_INTENTS: "The intents value is invalid (4013): use the members of gatewright.Intents only.",
-    CloseCode.DISALLOWED_INTENTS: (
-        "A privileged intent is not enabled for the application (4014): GUILD_MEMBERS, GUILD_PRESENCES or "
-        "MESSAGE_CONTENT must be switched on in the Developer Portal (Bot, Privileged Gateway Intents), or left out."
-    ),
-}
+_PORTAL: Final = "https://discord.com/developers/applications"
 
 
-def close_failure(event: Closed) -> Failure:
-    """The failure that a fatal close code means (I08)."""
-    return Failure("close_code", event.code, _CLOSE_REASONS.get(event.code or 0, f"Closed with {event.code}."))
+def _close_reason(code: int | None, settings: Settings, metadata: Metadata | None) -> str:
+    shard, count, intents = settings.shard_id, settings.shard_count, settings.intents
+    match code:
+        case CloseCode.AUTHENTICATION_FAILED:
+            return f"The token was refused (4004): check DISCORD_TOKEN, or reset the token at {_PORTAL} (Bot)."
+        case CloseCode.INVALID_SHARD:
+            return (
+                f"The shard pair [{shard}, {count}] was refused (4010): ids begin at 0, shard_id must be below "
+                "shard_count, and all shards of a bot use one count."
+            )
+        case CloseCode.SHARDING_REQUIRED:
+            advice = (
+                f"; Discord recommends {metadata.shards}" if metadata is not None and metadata.shards > count else ""
+            )
+            return f"The bot is in too many guilds for {count} shards (4011): raise shard_count{advice}."
+        case CloseCode.INVALID_API_VERSION:
+            return f"Version {API_VERSION} of the gateway was refused (4012): update Gatewright."
+        case CloseCode.INVALID_INTENTS:
+            unknown = [
+                bit for bit in range(intents.bit_length()) if intents >> bit & 1 and not Intents.all() >> bit & 1
+            ]
+            bits = f"; not documented: {', '.join(f'1 << {bit}' for bit in unknown)}" if unknown else ""
+            return f"The intents value {intents} is invalid (4013): use members of gatewright.Intents only{bits}."
+        case CloseCode.DISALLOWED_INTENTS:
+            asked = [intent.name or "" for intent in Intents.privileged() if intent in Intents(intents)]
+            which = " and ".join(asked) or "GUILD_MEMBERS, GUILD_PRESENCES or MESSAGE_CONTENT"
+            return (
+                f"A privileged intent is not enabled for the application (4014): switch on {which} at {_PORTAL} "
+                "(Bot, Privileged Gateway Intents), or leave it out of the intents. A bot with 10 000 users or "
+                "more must have applied for it as well."
+            )
+        case _:
+            return f"Closed with {code}."
+
+
+def close_failure(event: Closed, settings: Settings, metadata: Metadata | None) -> Failure:
+    """The failure that a fatal close code means, with what to do about it (I08, P83, P84)."""
+    return Failure("close_code", event.code, _close_reason(event.code, settings, metadata))
 
 
 def metadata_failure(event: MetadataFailed) -> Failure:

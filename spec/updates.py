@@ -126,7 +126,7 @@ _UPDATES: Final = (
     _cause("cause_command", "Cause.COMMAND"),
     _cause("cause_registration", "Cause.REGISTRATION"),
     # Failures: the first cause wins (I09).
-    _failure("fail_close", "close_failure(event)"),
+    _failure("fail_close", "close_failure(event, settings, metadata)"),
     _failure("fail_metadata", "metadata_failure(event)"),
     _failure("fail_registration", "registration_failure(event)"),
     _failure("fail_registration_timeout", "registration_timeout(settings)"),

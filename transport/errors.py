@@ -27,27 +27,27 @@ class FatalClose(ShardFailed):
 
 
 class AuthenticationFailed(FatalClose):
-    """4004: the token was refused."""
+    """4004: the token was refused. Check it, or reset it in the Developer Portal."""
 
 
 class InvalidShard(FatalClose):
-    """4010: the shard pair was refused."""
+    """4010: the shard pair was refused. Ids begin at 0 and stay below the count, which all shards share."""
 
 
 class ShardingRequired(FatalClose):
-    """4011: the bot is in too many guilds for this shard count."""
+    """4011: the bot is in too many guilds for this shard count. Raise it."""
 
 
 class InvalidApiVersion(FatalClose):
-    """4012: the gateway version was refused."""
+    """4012: the gateway version was refused. Update Gatewright."""
 
 
 class InvalidIntents(FatalClose):
-    """4013: the intents value is not one that Discord documents."""
+    """4013: the intents value is not one that Discord documents. Use the members of ``gatewright.Intents``."""
 
 
 class DisallowedIntents(FatalClose):
-    """4014: a privileged intent is not enabled for the application (P84)."""
+    """4014: a privileged intent is not enabled for the application; the text names it and the place (P84)."""
 
 
 class MetadataRefused(ShardFailed):

@@ -1,12 +1,15 @@
 """One connection: one generation of the socket, from opening it to the moment when nothing of it is left.
 
-trio-websocket makes the handshake, frames, pings and the close. Three tasks live inside the connection's own nursery:
-trio-websocket's reader, ours (which feeds the machine) and the one writer, which alone sends. Whatever happens to it,
-the connection ends with exactly one event (`ConnectFailed`, `Closed` or `Aborted`), after its stream was closed.
+trio-websocket makes the handshake, sends frames, answers pings and closes. Messages are lifted out of the stream below
+it (:mod:`gatewright.transport.tap`) and fed to the machine in the step in which they were read. Three tasks live inside
+the connection's own nursery: trio-websocket's reader, one that waits for its end, and the one writer, which alone
+sends. Whatever happens to it, the connection ends with exactly one event (`ConnectFailed`, `Closed` or `Aborted`),
+after its stream was closed.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, cast
 
@@ -32,19 +35,17 @@ from gatewright.spec.events import (
     ProtocolViolation,
     WriteBlocked,
 )
-from gatewright.transport.inflate import MAX_MESSAGE_BYTES, InflateError, Inflater
+from gatewright.transport.frames import Received
+from gatewright.transport.inflate import MAX_MESSAGE_BYTES, InflateError, Inflater, TooLarge
 from gatewright.transport.limiter import SendLimiter
 from gatewright.transport.outbox import Fate, Outbox
 from gatewright.transport.seams import ConnectionUnavailable, StreamOpener
+from gatewright.transport.tap import FrameTap
 from gatewright.transport.urls import GatewayUrl
 
-_RECEIVE_BYTES: Final = 64 * 1024
-_MESSAGE_QUEUE: Final = 64
 _MAX_REASON: Final = 128
 """Characters; a close frame has room for 123 bytes (RFC 6455, 5.5)."""
 _NO_CODE: Final = frozenset({1005, 1006})
-_CLOSE_FRAME: Final = 0x88
-"""First byte of an unfragmented close frame, which is the only form that a close frame has (RFC 6455, 5.5)."""
 
 
 class Host(Protocol):
@@ -54,57 +55,17 @@ class Host(Protocol):
         """Takes what became of the connection into the machine, and performs its effects."""
         ...
 
-    async def receive(self, gen: int, message: str | bytes) -> None:
-        """Takes a message of the peer; waits while reading is paused."""
+    def receive(self, gen: int, message: str | bytes) -> bool:
+        """Takes a message of the peer; whether reading may go on. If not, it does after `room`."""
+        ...
+
+    async def room(self, gen: int) -> None:
+        """Waits until reading may go on."""
         ...
 
     def feed(self, event: Message) -> None:
         """Takes what the peer sent in place of a message into the machine, and performs its effects."""
         ...
-
-
-class WatchedStream(trio.abc.Stream):
-    """The stream below the websocket, which counts its reads, and can be ended.
-
-    It knows when a close frame has left, which trio-websocket does not tell.
-    """
-
-    def __init__(self, inner: trio.abc.Stream) -> None:
-        self._inner = inner
-        self.reads = 0
-        """How often bytes, or their end, have come."""
-        self.ended = trio.Event()
-        """No more bytes will come."""
-        self.close_sent = trio.Event()
-        """A close frame has left completely."""
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Sends; notes a close frame when the last byte of it has left."""
-        await self._inner.send_all(data)
-        if data and data[0] == _CLOSE_FRAME:
-            self.close_sent.set()
-
-    async def wait_send_all_might_not_block(self) -> None:
-        """As the stream below."""
-        await self._inner.wait_send_all_might_not_block()
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        """Receives; notes that something came, and the end."""
-        try:
-            data = await self._inner.receive_some(max_bytes)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self.ended.set()
-            raise
-        finally:
-            self.reads += 1
-        if not data:
-            self.ended.set()
-        return data
-
-    async def aclose(self) -> None:
-        """Closes at once. TLS says no goodbye: a dark peer would never take it, and the websocket has said its own."""
-        self.ended.set()
-        await trio.aclose_forcefully(self._inner)
 
 
 class _HandshakeFailed(Exception):
@@ -148,7 +109,12 @@ class Connection:
         self._host = host
         self._write_timeout = write_timeout
         self._scope = trio.CancelScope()
-        self._stream: WatchedStream | None = None
+        self._stream: FrameTap | None = None
+        self._nursery: trio.Nursery | None = None
+        self._inbox: deque[Received] = deque()
+        self._has_room = True
+        self._lot = trio.lowlevel.ParkingLot()  # of those who wait for room
+        self._fault: Exception | None = None
         self._aborted = False
         self._fed = 0
         self._stumbled = False
@@ -185,19 +151,24 @@ class Connection:
                 with trio.CancelScope(shield=True):
                     await self._stream.aclose()
             self.gone.set()
+        if self._fault is not None:
+            raise self._fault
         self._host.feed_outcome(Aborted(self.gen) if self._aborted or outcome is None else outcome)
 
     async def _live(self) -> ConnectionOutcome:
         try:
-            self._stream = WatchedStream(await self._opener(self._url))
+            stream = FrameTap(await self._opener(self._url), deliver=self._deliver, limit=MAX_MESSAGE_BYTES)
         except ConnectionUnavailable as failure:
             return ConnectFailed(self.gen, failure.error, failure.reason)
+        self._stream = stream
         try:
             async with trio.open_nursery() as nursery:
-                websocket = await self._handshake(nursery, self._stream)
+                self._nursery = nursery
+                websocket = await self._handshake(nursery, stream)
                 self._host.feed_outcome(Opened(self.gen))
+                stream.release()
                 nursery.start_soon(self._write, websocket, nursery.cancel_scope)
-                self._outcome = await self._read(websocket)
+                self._outcome = await self._closed(websocket)
                 nursery.cancel_scope.cancel()
         except* _HandshakeFailed as group:
             failed = cast("_HandshakeFailed", _first(group))
@@ -208,7 +179,7 @@ class Connection:
             self._outcome = ConnectFailed(self.gen, ConnectError.REJECTED, reason)
         return self._ended()
 
-    async def _handshake(self, nursery: trio.Nursery, stream: WatchedStream) -> WebSocketConnection:
+    async def _handshake(self, nursery: trio.Nursery, stream: FrameTap) -> WebSocketConnection:
         """The upgrade. trio-websocket waits for ever on a stream that ends before the 101, so that is watched."""
         opened: list[WebSocketConnection] = []
         async with trio.open_nursery() as handshake:
@@ -224,9 +195,6 @@ class Connection:
                 cast("trio.SocketStream", stream),
                 self._url.authority,
                 self._url.target,
-                message_queue_size=_MESSAGE_QUEUE,
-                max_message_size=MAX_MESSAGE_BYTES,
-                receive_buffer_size=_RECEIVE_BYTES,
             )
             opened.append(websocket)
             handshake.cancel_scope.cancel()
@@ -235,30 +203,74 @@ class Connection:
             raise _HandshakeFailed(ConnectError.GARBAGE, what)
         return opened[0]
 
-    async def _read(self, websocket: WebSocketConnection) -> ConnectionOutcome:
-        while True:
-            try:
-                message = await websocket.get_message()
-            except ConnectionClosed as closed:
-                if self.outbox.close_code is not None:
-                    # We closed; what trio-websocket recorded is our code or an echo of it. The writer ends this.
-                    await trio.sleep_forever()
-                return self._closed_by_peer(closed.reason)
-            self._fed += 1
-            try:
-                whole = self._inflater.feed(message)
-            except InflateError as error:
-                self._host.feed(ProtocolViolation(self.gen, error.violation, str(error)))
-                continue
-            if whole is not None:
-                await self._host.receive(self.gen, whole)
+    def _deliver(self, messages: list[Received]) -> None:
+        """Takes what was lifted out of the stream, in the task that reads it."""
+        self._inbox.extend(messages)
+        if not self._feed():
+            assert self._stream is not None
+            assert self._nursery is not None
+            self._stream.hold()
+            self._has_room = False
+            self._nursery.start_soon(self._wait_for_room)
+
+    @trio.lowlevel.enable_ki_protection
+    async def _wait_for_room(self) -> None:
+        await self._host.room(self.gen)
+        while not self._feed():
+            await self._host.room(self.gen)
+        self._has_room = True
+        self._lot.unpark_all()
+        assert self._stream is not None
+        self._stream.release()
+
+    def _feed(self) -> bool:
+        """Feeds what is in the inbox, in order; whether it is empty now."""
+        assert self._stream is not None
+        inbox, inflate, receive, gen = self._inbox, self._inflater.feed, self._host.receive, self.gen
+        if self._stream.closing and self.outbox.close_code is not None:  # by ourselves, not in answer to the peer
+            inbox.clear()
+        try:
+            while inbox:
+                message = inbox.popleft()
+                self._fed += 1
+                try:
+                    if isinstance(message, TooLarge):
+                        raise message
+                    whole = inflate(message)
+                except InflateError as error:
+                    self._host.feed(ProtocolViolation(gen, error.violation, str(error)))
+                    continue
+                if whole is not None and not receive(gen, whole):
+                    return False
+        except Exception as fault:
+            self._fault = fault
+            raise
+        return True
+
+    async def _closed(self, websocket: WebSocketConnection) -> ConnectionOutcome:
+        """Waits for the end, and until everything before it was fed."""
+        try:
+            while True:
+                await websocket.get_message()  # only its end comes this way
+        except ConnectionClosed as closed:
+            while not self._has_room:
+                await self._lot.park()
+            if self.outbox.close_code is not None:
+                # We closed; what trio-websocket recorded is our code or an echo of it. The writer ends this.
+                await trio.sleep_forever()
+            return self._closed_by_peer(closed.reason)
 
     def _give_up(self) -> None:
-        """trio-websocket's reader stumbled over what the peer sent. What it had read before is still fed."""
+        """trio-websocket's reader stumbled over what the peer sent. What it had read before is still fed.
+
+        Or it brought a defect of ours up from feeding, which surfaces when nothing of the socket is left: on its own
+        way through trio-websocket it may meet our cancellation, and be lost.
+        """
         assert self._stream is not None
         self._stumbled = True
         self._stream.ended.set()
-        if self.outbox.close_code is not None:  # it would wait for the peer's answer, which nobody reads any more
+        # A close would wait for the peer's answer, which nobody reads any more.
+        if self.outbox.close_code is not None or self._fault is not None:
             self._scope.cancel()
 
     @trio.lowlevel.enable_ki_protection

@@ -149,8 +149,8 @@ class Driver:
         self._on_step(event)
         self._rearm()
 
-    async def receive(self, gen: int, message: str | bytes) -> None:
-        """Takes a message of the peer on generation `gen`; waits while the consumer's mailbox is full."""
+    def receive(self, gen: int, message: str | bytes) -> bool:
+        """Takes a message of the peer on generation `gen`; whether reading may go on, or has to wait for `room`."""
         event, dispatch = codec.decode(message, gen=gen, wall_clock=self._wall_clock)
         if dispatch is not None:
             # READY answers a RESUME as well, from a server that has begun a new session instead.
@@ -160,8 +160,13 @@ class Driver:
         self._dispatch = None
         if dispatch is not None and self.mailbox.full and self.core.gen == gen:
             self.feed(ReadingPaused(gen))
-            await self.mailbox.wait_for_room()
-            self.feed_outcome(ReadingResumed(gen))
+            return False
+        return True
+
+    async def room(self, gen: int) -> None:
+        """Waits until reading may go on, because the consumer has taken enough out of its mailbox."""
+        await self.mailbox.wait_for_room()
+        self.feed_outcome(ReadingResumed(gen))
 
     def feed_outcome(self, event: ConnectionOutcome) -> None:
         """Takes what became of a connection, unless another one has taken its place: then it says nothing any more.

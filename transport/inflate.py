@@ -65,12 +65,12 @@ class CorruptCompression(InflateError):
 
 
 class TooLarge(InflateError):
-    """The message inflates to more than the limit."""
+    """The message is larger than the limit, on the wire or inflated."""
 
     violation = ViolationKind.TOO_LARGE
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"a message inflates to more than {limit} bytes")
+        super().__init__(f"a message has more than {limit} bytes")
 
 
 class Inflater(Protocol):

@@ -11,7 +11,7 @@ import trio.testing
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, Event, Request
 
-from gatewright.spec.events import ConnectionOutcome, Message
+from gatewright.spec.events import ConnectionOutcome, Message, ProtocolViolation
 from gatewright.transport.connection import Connection
 from gatewright.transport.inflate import Compression, inflater
 from gatewright.transport.limiter import SendLimiter
@@ -28,17 +28,23 @@ class Host:
 
     outcomes: list[ConnectionOutcome] = attrs.field(factory=list[ConnectionOutcome])
     messages: list[str | bytes] = attrs.field(factory=list[str | bytes])
+    violations: list[ProtocolViolation] = attrs.field(factory=list[ProtocolViolation])
     reading: trio.Event = attrs.field(factory=trio.Event)
 
     def feed_outcome(self, event: ConnectionOutcome) -> None:
         self.outcomes.append(event)
 
     def feed(self, event: Message) -> None:
-        raise AssertionError(f"nothing here is compressed: {event}")
+        assert isinstance(event, ProtocolViolation)
+        self.violations.append(event)
 
-    async def receive(self, gen: int, message: str | bytes) -> None:
+    def receive(self, gen: int, message: str | bytes) -> bool:
         assert gen == 1
         self.messages.append(message)
+        return self.reading.is_set()
+
+    async def room(self, gen: int) -> None:
+        assert gen == 1
         await self.reading.wait()
 
     @property
@@ -84,7 +90,11 @@ class Pair:
 
 @asynccontextmanager
 async def pair(
-    *, refusal: ConnectionUnavailable | None = None, client: trio.abc.Stream | None = None, reading: bool = True
+    *,
+    refusal: ConnectionUnavailable | None = None,
+    client: trio.abc.Stream | None = None,
+    reading: bool = True,
+    host: Host | None = None,
 ) -> AsyncGenerator[Pair]:
     """A connection that runs in the background, and its peer. Cancelled when the block is left."""
     ours, theirs = trio.testing.memory_stream_pair()
@@ -96,9 +106,10 @@ async def pair(
             raise refusal
         return ours if client is None else client
 
-    host = Host()
-    if reading:
-        host.reading.set()
+    if host is None:
+        host = Host()
+        if reading:
+            host.reading.set()
     connection = Connection(
         gen=1,
         url=URL,

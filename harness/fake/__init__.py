@@ -22,6 +22,7 @@ from gatewright.harness.fake.log import (
     Side,
 )
 from gatewright.harness.fake.metadata import MetadataAnswer
+from gatewright.harness.fake.population import Guild, Member, Sound, VoiceChannel, guild, members
 from gatewright.harness.fake.rules import Rules
 from gatewright.harness.fake.script import (
     After,
@@ -61,8 +62,10 @@ __all__ = [
     "Dispatch",
     "Drop",
     "FakeGateway",
+    "Guild",
     "Invalidate",
     "Log",
+    "Member",
     "MetadataAnswer",
     "MetadataAnswered",
     "MetadataRequested",
@@ -76,6 +79,10 @@ __all__ = [
     "Send",
     "Sent",
     "Side",
+    "Sound",
     "Split",
+    "VoiceChannel",
     "Withhold",
+    "guild",
+    "members",
 ]

@@ -104,6 +104,8 @@ class Conversation(Link):
             self.perform(_UNKNOWN_OPCODE, step="receive")
         elif not self._authenticated:
             self.perform(_NOT_AUTHENTICATED, step="receive")
+        elif self._session is not None:  # between IDENTIFY and READY there is none yet to answer in
+            self._begin(self._command(op, data, self._session))
 
     def _heartbeat(self) -> Procedure:
         self._postpone_impatience()
@@ -132,7 +134,7 @@ class Conversation(Link):
             return
         session = self._world.sessions.create(shard=verdict.shard, intents=verdict.intents, connection=self.number)
         self._session, session.compress = session, identify.compress
-        guilds = self._world.guilds_of(session.shard)
+        guilds = self._world.guilds_of(session)
         ready = payloads.ready(session, guilds, resume_url=self._world.resume_url, sent_shard=verdict.sent_shard)
         self._send(Opcode.DISPATCH, amended(ready, amends), seq=session.next_seq(), event="READY")
         self._live = True
@@ -141,6 +143,16 @@ class Conversation(Link):
             if amends is not None and self._carries(session):
                 self._world.dispatch(session, "GUILD_CREATE", amended(payloads.guild_create(guild), amends))
         yield from self._step("after_ready")
+
+    def _command(self, op: int, data: object, session: Session) -> Procedure:
+        answer = self._world.commands.judge(op, data, session)
+        if isinstance(answer, (Close, Invalidate)):
+            self.perform(answer, step="receive")
+            return
+        for event, content in answer:
+            amends = yield from self._step("answer")
+            if amends is not None and self._carries(session):
+                self._world.dispatch(session, event, amended(content, amends))
 
     def _resume(self, data: object) -> Procedure:
         if (yield from self._step("on_resume")) is None:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import msgspec
 
+from gatewright.harness.fake.population import Guild
 from gatewright.harness.fake.sessions import Session
 from gatewright.spec.protocol import API_VERSION, Opcode
 
 BOT_ID = "1000000000000000001"
 APPLICATION_ID = "1000000000000000002"
-_FIRST_GUILD = 41_771_983_423
 
 
 def envelope(op: int, data: object = None, *, seq: int | None = None, event: str | None = None) -> str:
@@ -24,7 +24,7 @@ def hello(interval: float) -> dict[str, object]:
     return {"heartbeat_interval": round(interval * 1000), "_trace": ['["fake-gateway",{"micros":0.0}]']}
 
 
-def ready(session: Session, guilds: Sequence[str], *, resume_url: str, sent_shard: bool) -> dict[str, object]:
+def ready(session: Session, guilds: Sequence[Guild], *, resume_url: str, sent_shard: bool) -> dict[str, object]:
     """READY's ``d``: every guild unavailable, ``shard`` only if the IDENTIFY had one (P31, P32)."""
     content: dict[str, object] = {
         "v": API_VERSION,
@@ -36,7 +36,7 @@ def ready(session: Session, guilds: Sequence[str], *, resume_url: str, sent_shar
             "avatar": None,
             "bot": True,
         },
-        "guilds": [{"id": guild, "unavailable": True} for guild in guilds],
+        "guilds": [{"id": guild.id, "unavailable": True} for guild in guilds],
         "session_id": session.id,
         "resume_gateway_url": resume_url,
         "application": {"id": APPLICATION_ID, "flags": 565_248},
@@ -48,21 +48,21 @@ def ready(session: Session, guilds: Sequence[str], *, resume_url: str, sent_shar
     return content
 
 
-def guild_create(guild: str) -> dict[str, object]:
-    """GUILD_CREATE's ``d`` for a small guild with nobody in it but the bot."""
+def guild_create(guild: Guild) -> dict[str, object]:
+    """GUILD_CREATE's ``d``. Of the members only the bot is in it, as where presences are not asked for (P86)."""
     return {
-        "id": guild,
-        "name": f"Guild {guild}",
+        "id": guild.id,
+        "name": f"Guild {guild.id}",
         "icon": None,
         "owner_id": BOT_ID,
         "unavailable": False,
-        "large": False,
+        "large": len(guild.members) >= 250,
         "joined_at": "2024-01-01T00:00:00.000000+00:00",
-        "member_count": 1,
+        "member_count": 1 + len(guild.members),
         "members": [
             {"user": {"id": BOT_ID, "username": "fake", "discriminator": "0000", "bot": True}, "roles": []},
         ],
-        "channels": [],
+        "channels": [channel.payload() for channel in guild.channels],
         "threads": [],
         "presences": [],
         "voice_states": [],
@@ -71,7 +71,7 @@ def guild_create(guild: str) -> dict[str, object]:
         "stickers": [],
         "stage_instances": [],
         "guild_scheduled_events": [],
-        "soundboard_sounds": [],
+        "soundboard_sounds": [sound.payload(guild.id) for sound in guild.sounds],
     }
 
 
@@ -94,16 +94,6 @@ def gateway_bot(
             "max_concurrency": max_concurrency,
         },
     }
-
-
-def guild_ids(count: int) -> tuple[str, ...]:
-    """Ids of `count` guilds that are spread evenly over shards by ``(id >> 22) % n`` (P88)."""
-    return tuple(str(((_FIRST_GUILD + index) << 22) | 1) for index in range(count))
-
-
-def shard_of(guild: str, shard_count: int) -> int:
-    """The shard that a guild's events go to (P88)."""
-    return (int(guild) >> 22) % shard_count
 
 
 OPCODES_OF_CLIENTS = frozenset(

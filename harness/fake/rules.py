@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 
+from gatewright.harness.fake.script import Close, Invalidate
 from gatewright.spec.intents import Intents
 from gatewright.spec.protocol import (
     API_VERSION,
@@ -12,7 +13,10 @@ from gatewright.spec.protocol import (
     MAX_PAYLOAD_BYTES,
     SEND_LIMIT,
     SEND_WINDOW,
+    CloseCode,
 )
+
+_INVALID_PAYLOAD = Close(CloseCode.UNKNOWN_OPCODE, "Invalid payload.")
 
 
 @attrs.frozen(kw_only=True)
@@ -37,6 +41,13 @@ class Rules:
         max_payload: largest message of a client in bytes, else 4002 (P54).
         send_limit: messages of a client in `send_window`, else 4008 (P55).
         send_window: see `send_limit`.
+        presence_limit: presences of a session in `presence_window`, else 4008; ``None``: any number. Discord names the
+            limit (P58) and not what happens beyond it.
+        presence_window: see `presence_limit`.
+        whole_list_spacing: a second request for a guild's whole member list within this time is answered with the
+            dispatch RATE_LIMITED (P63).
+        malformed_command: the answer to a command of another shape. The documentation says 4001; op 9 ``false`` has
+            been seen as well (P61).
     """
 
     api_versions: frozenset[int] = frozenset({API_VERSION})
@@ -54,3 +65,7 @@ class Rules:
     max_payload: int = MAX_PAYLOAD_BYTES
     send_limit: int = SEND_LIMIT
     send_window: float = SEND_WINDOW
+    presence_limit: int | None = 5
+    presence_window: float = 20.0
+    whole_list_spacing: float = 30.0
+    malformed_command: Close | Invalidate = _INVALID_PAYLOAD

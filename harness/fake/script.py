@@ -289,6 +289,7 @@ class Connection:
         replay: the RESUME was good; for each missed dispatch, and the step is to send it.
         resumed: nothing is left to replay; the step is RESUMED.
         after_resumed: RESUMED was sent; no step of its own.
+        answer: for each dispatch that answers a command (op 4, 8, 31, 43); the step is that dispatch.
         ack: a heartbeat was read; the step is op 11.
         on_close: the client's close frame was read; the step is to answer it and to end the socket.
     """
@@ -304,6 +305,7 @@ class Connection:
     replay: tuple[MessageAction | After, ...] = attrs.field(default=(), converter=_messages)
     resumed: tuple[MessageAction | After, ...] = attrs.field(default=(), converter=_messages)
     after_resumed: tuple[MessageAction | After, ...] = attrs.field(default=(), converter=_messages)
+    answer: tuple[MessageAction | After, ...] = attrs.field(default=(), converter=_messages)
     ack: tuple[MessageAction | After, ...] = attrs.field(default=(), converter=_messages)
     on_close: tuple[MessageAction | After, ...] = attrs.field(default=(), converter=_messages)
 

@@ -11,9 +11,10 @@ from typing import Self, cast
 import trio
 import trio.testing
 
-from gatewright.harness.fake import metadata, payloads
+from gatewright.harness.fake import metadata, population
 from gatewright.harness.fake.log import Log
 from gatewright.harness.fake.metadata import MetadataAnswer, MetadataRequest
+from gatewright.harness.fake.population import Guild
 from gatewright.harness.fake.reception import receive
 from gatewright.harness.fake.rules import Rules
 from gatewright.harness.fake.script import (
@@ -47,7 +48,8 @@ class FakeGateway:
 
     Args:
         token: the token that IDENTIFY, RESUME and ``/gateway/bot`` must show. It is never in the log.
-        guilds: how many guilds the bot is in, or their ids.
+        guilds: how many guilds the bot is in, or their ids, or :class:`~gatewright.harness.fake.population.Guild`
+            values with members, voice channels and sounds.
         heartbeat_interval: seconds, as HELLO gives it (in milliseconds there).
         seed: for session ids. Two fakes with one seed and the same requests answer the same.
         rules: limits, checks and lifetimes; see :class:`~gatewright.harness.fake.rules.Rules`.
@@ -65,7 +67,7 @@ class FakeGateway:
         self,
         *,
         token: str = "fake.token",  # noqa: S107  # it opens nothing but this fake
-        guilds: int | Sequence[str] = 1,
+        guilds: int | Sequence[str | Guild] = 1,
         heartbeat_interval: float = 41.25,
         seed: int = 0,
         rules: Rules | None = None,
@@ -80,7 +82,7 @@ class FakeGateway:
         self._listen, self._host, self._port = listen, host, port
         self._world = World(
             token=token,
-            guilds=payloads.guild_ids(guilds) if isinstance(guilds, int) else tuple(guilds),
+            guilds=population.guilds(guilds),
             heartbeat_interval=heartbeat_interval,
             rules=rules or Rules(),
             random_source=random.Random(seed),
@@ -206,12 +208,18 @@ class FakeGateway:
         self.perform(RequestHeartbeat(), connection=connection)
 
     async def dispatch(self, event: str, data: object, *, session: str | None = None) -> None:
-        """Give all sessions, or the one with this id, a dispatch; without a socket it is kept for the RESUME.
+        """Give a dispatch to the sessions whose shard it concerns; without a socket it is kept for the RESUME.
+
+        Those are the shard of the guild that ``guild_id`` in `data` names, and shard 0 without one (P88, P89); or the
+        one session with the id `session`, whatever its shard.
 
         Raises:
             LookupError: if no session with this id is alive.
         """
-        chosen = [live for live in self._world.sessions if session is None or live.id == session]
+        if session is None:
+            chosen = [live for live in self._world.sessions if live.concerns(event, data)]
+        else:
+            chosen = [live for live in self._world.sessions if live.id == session]
         if session is not None and not chosen:
             raise LookupError(f"no session {session!r} is alive; alive now: {[live.id for live in self.sessions]}")
         for live in chosen:
@@ -224,6 +232,11 @@ class FakeGateway:
             self._world.sessions.end(session)
 
     # What it saw.
+
+    @property
+    def guilds(self) -> Sequence[Guild]:
+        """The guilds that the bot is in, with what is in them."""
+        return self._world.guilds
 
     @property
     def sessions(self) -> Sequence[Session]:

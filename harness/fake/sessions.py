@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import cast
 
 import attrs
 import trio
 
+from gatewright.harness.fake.population import shard_of
 from gatewright.harness.fake.rules import Rules
 from gatewright.harness.fake.script import Close, Invalidate
 from gatewright.spec.protocol import CloseCode
+
+_ABOUT_GUILDS = frozenset({"GUILD_CREATE", "GUILD_UPDATE", "GUILD_DELETE"})
+"""Dispatches whose own ``id`` is the guild's."""
 
 
 @attrs.frozen
@@ -36,8 +41,22 @@ class Session:
     forgotten: int = 0
     """The highest sequence that is no longer kept."""
     lapses_at: float | None = None
+    voice: dict[str, tuple[str, str]] = attrs.field(factory=dict[str, tuple[str, str]], repr=False)
+    """The bot's voice channel and voice session in each guild; they end with the session (P72)."""
     compress: bool = False
     """Whether its IDENTIFY asked for payload compression. That a RESUME keeps it is our guess (A19)."""
+
+    def carries(self, guild_id: str) -> bool:
+        """Whether the events of this guild come through this session's shard (P88)."""
+        return shard_of(guild_id, self.shard[1]) == self.shard[0]
+
+    def concerns(self, event: str, data: object) -> bool:
+        """Whether a dispatch goes to this session's shard: its guild's, or shard 0 if it has none (P88, P89)."""
+        fields = cast("Mapping[str, object]", data) if isinstance(data, Mapping) else {}
+        guild_id = fields.get("guild_id", fields.get("id") if event in _ABOUT_GUILDS else None)
+        if isinstance(guild_id, str) and guild_id.isdecimal():
+            return self.carries(guild_id)
+        return self.shard[0] == 0
 
     def next_seq(self) -> int:
         """The sequence of the next dispatch, taken."""

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
-from gatewright.harness.fake import payloads
+from gatewright.harness.fake.commands import CommandDesk
 from gatewright.harness.fake.identify import IdentifyDesk
 from gatewright.harness.fake.log import Log, Received, Record, Sent, without_token
+from gatewright.harness.fake.population import Guild
 from gatewright.harness.fake.rules import Rules
 from gatewright.harness.fake.script import Close, Connection, MetadataAction, Playlist
 from gatewright.harness.fake.sessions import Session, Sessions
@@ -26,7 +27,7 @@ class World:
     """The gateway behind the sockets."""
 
     token: str = attrs.field(repr=False)
-    guilds: Sequence[str]
+    guilds: Sequence[Guild]
     heartbeat_interval: float
     rules: Rules
     random_source: random.Random = attrs.field(repr=False)
@@ -40,11 +41,13 @@ class World:
     conversations: dict[int, Conversation] = attrs.field(factory=dict[int, "Conversation"], repr=False)
     sessions: Sessions = attrs.field(init=False)
     desk: IdentifyDesk = attrs.field(init=False)
+    commands: CommandDesk = attrs.field(init=False)
     _voided: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.sessions = Sessions(rules=self.rules, random_source=self.random_source)
         self.desk = IdentifyDesk(rules=self.rules)
+        self.commands = CommandDesk(rules=self.rules, guilds=self.guilds, random_source=self.random_source)
 
     def matches(self, token: str) -> bool:
         """Whether `token` is the right one; ``Bot `` before it is forgiven (P33)."""
@@ -70,10 +73,9 @@ class World:
             raise LookupError(f"connection {number} is not open; open now: {sorted(self.conversations) or 'none'}")
         return [self.conversations[number]]
 
-    def guilds_of(self, shard: tuple[int, int]) -> list[str]:
-        """The guilds whose events go to `shard`."""
-        shard_id, shard_count = shard
-        return [guild for guild in self.guilds if payloads.shard_of(guild, shard_count) == shard_id]
+    def guilds_of(self, session: Session) -> list[Guild]:
+        """The guilds whose events come through `session`."""
+        return [guild for guild in self.guilds if session.carries(guild.id)]
 
     def dispatch(self, session: Session, event: str, data: object) -> None:
         """Give `session` a dispatch: kept for replay, and sent if a connection carries it and has caught up."""

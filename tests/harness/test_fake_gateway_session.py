@@ -91,14 +91,17 @@ async def test_a_heartbeat_postpones_the_tolerance(autojump_clock: MockClock) ->
         assert trio.current_time() == 5 * 19 + 20
 
 
-async def test_dispatches_reach_all_sessions_or_one_in_sequence(autojump_clock: MockClock) -> None:
+async def test_dispatches_reach_the_sessions_of_their_shard_or_one_in_sequence(autojump_clock: MockClock) -> None:
     rules = Rules(max_concurrency=2)
     async with FakeGateway(listen=False, guilds=0, rules=rules) as fake, connected(fake) as one, connected(fake) as two:
         await one.start_session(shard=[0, 2])
         await two.start_session(shard=[1, 2])
-        await fake.dispatch("MESSAGE_CREATE", {"id": "1"})
+        odd = {"guild_id": str(1 << 22)}
+        await fake.dispatch("MESSAGE_CREATE", {"id": "1"})  # without a guild: shard 0
+        await fake.dispatch("MESSAGE_CREATE", odd)
         await fake.dispatch("TYPING_START", {}, session=two.session_id)
         await fake.dispatch("MESSAGE_CREATE", {"id": "2"})
+        await fake.dispatch("MESSAGE_CREATE", odd)
         first, second = [await one.read() for _ in range(2)], [await two.read() for _ in range(3)]
     assert [(event["s"], event["d"]) for event in first] == [(2, {"id": "1"}), (3, {"id": "2"})]
     assert [(event["s"], event["t"]) for event in second] == [

@@ -41,7 +41,7 @@ demo: $(RUN_STAMP) ## see the engine at work: an embedded gateway, a race before
 
 # -- checks ------------------------------------------------------------------------------------------------------------
 
-.PHONY: test lint types imports unit soak pythons oldest
+.PHONY: test lint types imports unit soak fuzz pythons oldest
 test: lint types imports unit ## every check that CI runs
 
 lint: $(DEV_STAMP) ## ruff: rules and format
@@ -66,6 +66,15 @@ unit: $(DEV_STAMP) ## pytest with branch coverage
 soak: $(DEV_STAMP) ## the property tests, long and with new random seeds; stop it when you like
 	$(call say,pytest (soak))
 	@GATEWRIGHT_HYPOTHESIS=soak $(BIN)/pytest -n $(JOBS) --dist loadfile -m 'not slow' $(ARGS)
+
+fuzz: $(DEV_STAMP) ## a million drawn frames, each step judged; then those to which coverage leads (docs/robustness.md)
+	@$(BIN)/python -m gatewright.harness.fuzz $(ARGS)
+	@mkdir -p build
+	@if $(BIN)/python -c 'import atheris' 2>/dev/null; then \
+		$(BIN)/python -m gatewright.harness.fuzz.guided -runs=100000 -max_len=1024 -artifact_prefix=build/; \
+	else \
+		echo "The guided fuzzer was passed over: pip install 'gatewright[fuzz]' (Linux, Python 3.11 to 3.13)"; \
+	fi
 
 # An interpreter that is absent is named and passed over.
 pythons: ## the tests on each of the Python versions that are supported and present, in .venv-3.x

@@ -18,8 +18,11 @@ from typing import ClassVar, Final, Literal, Protocol, TypeAlias
 from gatewright.spec.errors import ConfigurationError, GatewrightError
 from gatewright.spec.events import ViolationKind
 
-MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
-"""Largest message that is accepted, on the wire and inflated. READY of a large bot has megabytes (P81)."""
+MAX_MESSAGE_BYTES: Final = 32 * 1024 * 1024
+"""Largest message that is accepted, on the wire and inflated. READY of a large bot has megabytes (P81).
+
+It is what a bomb can cost, beside a few megabytes for the work on it.
+"""
 
 PIECE: Final = 64 * 1024
 """Bytes that are inflated in one call. zlib copies what it leaves of its input, so a piece is what a copy can cost."""

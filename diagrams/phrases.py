@@ -34,6 +34,7 @@ EVENT_WORDS: Final[Mapping[type[Event], str]] = MappingProxyType(
         events.Aborted: "aborted",
         events.WriteBlocked: "write blocked",
         events.ReadingPaused: "reading paused",
+        events.QueueOverflowed: "overflow",
         events.ReadingResumed: "reading resumed",
         events.SlotQueued: "slot queued",
         events.SlotGranted: "slot granted",

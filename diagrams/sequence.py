@@ -29,6 +29,7 @@ EVENT_LANES: Final[Mapping[str, str]] = MappingProxyType(
         events.RegistrationFailed.name: _CLIENT,
         events.RegistrationUndone.name: _CLIENT,
         events.ReadingPaused.name: _CLIENT,
+        events.QueueOverflowed.name: _CLIENT,
         events.ReadingResumed.name: _CLIENT,
         events.MetadataFetched.name: _GATEWAY,
         events.MetadataFailed.name: _GATEWAY,

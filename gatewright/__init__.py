@@ -43,12 +43,14 @@ if TYPE_CHECKING:
         UpdatePresence,
         UpdateVoiceState,
     )
+    from gatewright.transport.consumer import EventStream
     from gatewright.transport.dispatch import Dispatch, UndecodableData
     from gatewright.transport.errors import (
         AnswerTooLarge,
         AttemptsExhausted,
         AuthenticationFailed,
         ConnectionLost,
+        ConsumerTooSlow,
         DisallowedIntents,
         FatalClose,
         InvalidApiVersion,
@@ -71,7 +73,9 @@ if TYPE_CHECKING:
     )
     from gatewright.transport.exchange import CommandLimits
     from gatewright.transport.gate import InMemoryIdentifyGate
+    from gatewright.transport.mailbox import ConsumerBusy
     from gatewright.transport.proxy import Proxy as Proxy
+    from gatewright.transport.queue import Queue
     from gatewright.transport.registrar import Registrar
     from gatewright.transport.shard import Shard
 
@@ -85,8 +89,11 @@ _EXPORTS = {
     "CommandLimits": "gatewright.transport.exchange",
     "ConfigurationError": "gatewright.spec.errors",
     "ConnectionLost": "gatewright.transport.errors",
+    "ConsumerBusy": "gatewright.transport.mailbox",
+    "ConsumerTooSlow": "gatewright.transport.errors",
     "DisallowedIntents": "gatewright.transport.errors",
     "Dispatch": "gatewright.transport.dispatch",
+    "EventStream": "gatewright.transport.consumer",
     "FatalClose": "gatewright.transport.errors",
     "GatewrightError": "gatewright.spec.errors",
     "GuildMembers": "gatewright.transport.answers",
@@ -103,6 +110,7 @@ _EXPORTS = {
     "PayloadTooLarge": "gatewright.transport.codec",
     "Proxy": "gatewright.transport.proxy",
     "PresenceOutcome": "gatewright.transport.answers",
+    "Queue": "gatewright.transport.queue",
     "Record": "gatewright.fsm.journal",
     "Registrar": "gatewright.transport.registrar",
     "RegistrationError": "gatewright.transport.errors",
@@ -144,8 +152,11 @@ __all__ = [
     "CommandLimits",
     "ConfigurationError",
     "ConnectionLost",
+    "ConsumerBusy",
+    "ConsumerTooSlow",
     "DisallowedIntents",
     "Dispatch",
+    "EventStream",
     "FatalClose",
     "GatewrightError",
     "GuildMembers",
@@ -162,6 +173,7 @@ __all__ = [
     "PayloadTooLarge",
     "PresenceOutcome",
     "Proxy",
+    "Queue",
     "Record",
     "Registrar",
     "RegistrationError",

@@ -267,6 +267,7 @@ class Sessions:
             return
         held_back = self.paused and isinstance(step.event, events.Timer)
         ours = held_back or step.event.kind is events.EventKind.COMMAND
+        ours = ours or isinstance(step.event, events.QueueOverflowed)
         final = isinstance(step.event, events.SessionInvalidated) and not step.event.resumable
         final = final or (isinstance(step.event, events.Closed) and step.event.code in SESSION_ENDING_CODES)
         if ours or final or self.progressed:

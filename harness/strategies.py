@@ -73,6 +73,7 @@ def transports() -> st.SearchStrategy[events.ConnectionOutcome]:
         closes(),
         st.just(events.ReadingPaused(0)),
         st.just(events.ReadingResumed(0)),
+        st.just(events.QueueOverflowed(0)),
         st.just(events.WriteBlocked(0)),
     )
 

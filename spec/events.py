@@ -259,6 +259,14 @@ class ReadingResumed(ConnectionOutcome):
 
 
 @attrs.frozen
+class QueueOverflowed(ConnectionOutcome):
+    """More dispatches came than may wait for the consumer, and it was asked that this is the end."""
+
+    name = "queue_overflowed"
+    gen: int
+
+
+@attrs.frozen
 class SlotQueued(ConnectionOutcome):
     """The identify gate has put us in its queue; `eta` is its estimate of the wait, in seconds."""
 
@@ -447,6 +455,7 @@ OUTCOMES: Final[tuple[type[Event], ...]] = (
     WriteBlocked,
     ReadingPaused,
     ReadingResumed,
+    QueueOverflowed,
     SlotQueued,
     SlotGranted,
     SlotUnavailable,

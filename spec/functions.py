@@ -175,6 +175,16 @@ def registration_timeout(settings: Settings) -> Failure:
     )
 
 
+def consumer_too_slow() -> Failure:
+    """The consumer's queue overflowed, and its policy is to fail."""
+    return Failure(
+        "consumer",
+        None,
+        "The consumer is too slow: its queue overflowed, and its policy is 'fail'. The session is kept: resume it with "
+        "session=shard.session, with a larger queue or more workers.",
+    )
+
+
 def attempts_exhausted(attempts: int) -> Failure:
     """The attempt cap that was asked for is reached."""
     return Failure("attempts", None, f"Gave up after {attempts} attempts without success, as max_attempts asked.")
@@ -194,6 +204,7 @@ FUNCTIONS: Final = {
         metadata_failure,
         registration_failure,
         registration_timeout,
+        consumer_too_slow,
         attempts_exhausted,
     )
 }

@@ -156,6 +156,7 @@ class Cause(enum.StrEnum):
     ZOMBIE = "zombie"  # a heartbeat had no ACK when the next was due
     WRITE_BLOCKED = "write_blocked"
     READING_PAUSED = "reading_paused"  # the consumer held the reader back for too long
+    QUEUE_OVERFLOWED = "queue_overflowed"  # the consumer is too slow, and the queue's policy is to fail
     VIOLATION = "violation"  # the peer broke the protocol
     GATE = "gate"  # no identify slot: the gate is out, or the budget is spent
     COMMAND = "command"  # a verb of the user

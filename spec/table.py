@@ -62,6 +62,7 @@ from gatewright.spec.events import (
     MetadataFetched,
     Opened,
     ProtocolViolation,
+    QueueOverflowed,
     ReadingPaused,
     ReadingResumed,
     Ready,
@@ -330,6 +331,10 @@ _LEAVE_LIVE: Final = (
             effects=(CloseKeepingSession,),
             why="What cannot be understood ends the connection, not the process and not the session.",
             ref="P77 R19 F33"),
+    *_leave(LIVE, QueueOverflowed, target=DRAINING, updates=("leave_to_fail", "cause_overflow", "fail_overflow"),
+            effects=(CloseKeepingSession,), judged=False,
+            why="The consumer is too slow and it was asked that this be fatal; what it has not handled can be resumed.",
+            ref="I09 I17 P50"),
     *_leave(LIVE, WriteBlocked, target=STALLED, updates=("note_stalled_phase", "cause_write_blocked"),
             effects=(AbortSocket,),
             why="A frame that was begun and not finished poisons the stream: nothing can be sent after it.",
@@ -560,7 +565,7 @@ _ENDED: Final = "The connection that this belongs to has ended."
 _VOID: Final = "Once we have decided to leave a socket, its frames are void."
 _CONNECTION_OUTCOMES: Final = (
     Opened, ConnectFailed, Closed, CloseFlushed, Aborted, WriteBlocked, ReadingPaused, ReadingResumed,
-    SlotQueued, SlotGranted, SlotUnavailable,
+    QueueOverflowed, SlotQueued, SlotGranted, SlotUnavailable,
 )  # fmt: skip
 
 _LATE: Final = (
@@ -569,7 +574,7 @@ _LATE: Final = (
     *(row for event in MESSAGES for row in _late(LEAVING, event, why=_VOID, ref="P53 I06")),
     *_late((STALLED,), CloseFlushed, why="Whether it reaches the peer remains to be seen.", ref="F28"),
     *_late(LEAVING, Opened, why="The handshake ended while it was being aborted; the abort follows.", ref="F28 I06"),
-    *(row for event in (ReadingPaused, ReadingResumed, SlotQueued, SlotGranted, SlotUnavailable)
+    *(row for event in (ReadingPaused, ReadingResumed, QueueOverflowed, SlotQueued, SlotGranted, SlotUnavailable)
       for row in _late(LEAVING, event, why=_VOID, ref="P53 I06 I12")),
     *(row for event in (SlotQueued, SlotGranted, SlotUnavailable)
       for row in _late((IDENTIFIED, RESUMING, READY), event, why="Nobody waits for the slot any more.", ref="I06 I12")),

@@ -120,6 +120,7 @@ _UPDATES: Final = (
     _cause("cause_zombie", "Cause.ZOMBIE"),
     _cause("cause_write_blocked", "Cause.WRITE_BLOCKED"),
     _cause("cause_paused", "Cause.READING_PAUSED"),
+    _cause("cause_overflow", "Cause.QUEUE_OVERFLOWED"),
     _cause("cause_violation", "Cause.VIOLATION"),
     _update("cause_gate", "As long as the gate says.", cause="Cause.GATE",
             not_before="max(not_before, now + max(event.retry_after, settings.gate_retry))"),
@@ -130,6 +131,7 @@ _UPDATES: Final = (
     _failure("fail_metadata", "metadata_failure(event)"),
     _failure("fail_registration", "registration_failure(event)"),
     _failure("fail_registration_timeout", "registration_timeout(settings)"),
+    _failure("fail_overflow", "consumer_too_slow()"),
     _failure("fail_attempts", "attempts_exhausted(attempts)"),
 )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -13,6 +13,14 @@ _decode = msgspec.json.Decoder().decode
 
 class UndecodableData(GatewrightError, ValueError):
     """The data of a dispatch is not usable JSON. Its envelope was, so only this event is lost."""
+
+
+class Keeper(Protocol):
+    """Who remembers what was handled."""
+
+    def handle(self, dispatch: Dispatch) -> None:
+        """It was handled."""
+        ...
 
 
 class Dispatch:
@@ -26,7 +34,7 @@ class Dispatch:
         replayed: whether it came in answer to a RESUME. The driver fills it in before delivery.
     """
 
-    __slots__ = ("_data", "_raw", "replayed", "seq", "session_id", "type")
+    __slots__ = ("_data", "_raw", "keeper", "replayed", "seq", "session_id", "type")
 
     def __init__(
         self, type_: str, seq: int, raw: msgspec.Raw | bytes, session_id: str = "", replayed: bool = False
@@ -36,6 +44,21 @@ class Dispatch:
         self.session_id = session_id
         self.replayed = replayed
         self._raw = raw
+        self.keeper: Keeper | None = None
+
+    @property
+    def size(self) -> int:
+        """How many bytes the data has, as it came."""
+        return memoryview(self._raw).nbytes
+
+    def ack(self) -> None:
+        """Says that it was handled, in any order; again, or after its session was replaced, it does no harm (I17).
+
+        Needed with ``Shard(ack="manual")``. Otherwise asking for the next one says it, and this says it earlier. Call
+        it in trio's thread.
+        """
+        if self.keeper is not None:
+            self.keeper.handle(self)
 
     @property
     def raw(self) -> bytes:

@@ -25,6 +25,7 @@ from gatewright.spec.events import (
     MetadataError,
     MetadataFailed,
     MetadataFetched,
+    QueueOverflowed,
     ReadingPaused,
     ReadingResumed,
     Registered,
@@ -158,7 +159,12 @@ class Driver:
         self._dispatch = dispatch
         self.feed(event)
         self._dispatch = None
-        if dispatch is not None and self.mailbox.full and self.core.gen == gen:
+        if dispatch is None or self.core.gen != gen:
+            return True
+        if self.mailbox.overflowed:
+            self.mailbox.overflowed = False
+            self.feed(QueueOverflowed(gen))
+        elif self.mailbox.full:
             self.feed(ReadingPaused(gen))
             return False
         return True

@@ -58,6 +58,10 @@ class RegistrationError(ShardFailed):
     """A registration failed or did not end in time; its own exception, if any, is the ``__cause__``."""
 
 
+class ConsumerTooSlow(ShardFailed):
+    """The queue of dispatches overflowed, and its policy is ``fail``. The session is kept."""
+
+
 class AttemptsExhausted(ShardFailed):
     """The attempt cap that was asked for is reached."""
 
@@ -74,6 +78,7 @@ _BY_KIND: Final[dict[str, type[ShardFailed]]] = {
     "metadata": MetadataRefused,
     "registration": RegistrationError,
     "attempts": AttemptsExhausted,
+    "consumer": ConsumerTooSlow,
 }
 
 

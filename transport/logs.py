@@ -47,6 +47,16 @@ class ShardLog:
             extra={"gatewright": {"session_refused": refused.reason.value, "detail": refused.detail}},
         )
 
+    def window_full(self, count: int, oldest: int) -> None:
+        """Writes why the consumer is given no more."""
+        self._logger.warning(
+            "%d dispatches were handed out, and the oldest (sequence %d) was not acknowledged; no more are handed out "
+            "until its ack() is called",
+            count,
+            oldest,
+            extra={"gatewright": {"unacked": count, "oldest": oldest}},
+        )
+
     def observer_failed(self, error: Exception) -> None:
         """Writes what an observer raised."""
         self._logger.error("an observer failed; the shard goes on", exc_info=error)

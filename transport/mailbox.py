@@ -1,52 +1,98 @@
-"""Dispatches on their way from the reader to the consumer: bounded, in order, nothing dropped.
+"""Dispatches on their way from the reader to the consumer: bounded, in order, nothing lost without being counted.
 
-When it is full the reader stops reading, TCP holds the server back, and the machine knows (I23). What the consumer has
-handled is remembered as the committed sequence, which is what a session is exported with (I17).
+With the policy ``pause`` a full mailbox stops the reader, TCP holds the server back, and the machine knows (I23). What
+the consumer has handled is remembered as the committed sequence, with which a session is exported (I17).
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 import trio
 
+from gatewright.spec.errors import GatewrightError
+from gatewright.transport.acks import Acks
 from gatewright.transport.dispatch import Dispatch
+from gatewright.transport.queue import Queue, QueuePolicy
+
+
+class ConsumerBusy(GatewrightError):
+    """Two consumers ask for dispatches in ways that do not go together; the message says how they would."""
 
 
 class Mailbox:
-    """A queue of dispatches for one consumer at a time.
+    """A queue of dispatches, and what became of them.
 
     Args:
-        events: how many dispatches may wait before reading pauses; at least 1.
+        queue: its bounds, and what happens at them.
+        window: how many dispatches may have been taken that the committed sequence does not cover. Past it
+            :meth:`take` waits until the oldest of them is handled. ``None`` for no bound.
+        on_stuck: told how many are out, and the sequence of the oldest, when a consumer waits for an acknowledgement.
     """
 
-    __slots__ = ("_capacity", "_closed", "_committed", "_lot", "_queue", "_room", "_taken")
+    __slots__ = (
+        "_abandoned", "_bytes", "_closed", "_lot", "_on_stuck", "_queue", "_room", "_streams", "_unfiltered", "_wanted",
+        "acks", "bounds", "dropped", "filtered", "overflowed", "window",
+    )  # fmt: skip
 
-    def __init__(self, events: int) -> None:
-        self._capacity = events
+    def __init__(
+        self, queue: Queue, *, window: int | None = None, on_stuck: Callable[[int, int], None] | None = None
+    ) -> None:
+        self.bounds = queue
+        self.acks = Acks(spanning=window is not None)
+        self.window = window
+        self.dropped = 0
+        """Dispatches that ``drop_oldest`` let go."""
+        self.filtered = 0
+        """Dispatches that no stream wanted."""
+        self.overflowed = False
+        """Whether a dispatch came that there was no room for, and the policy is to fail."""
         self._queue: deque[Dispatch] = deque()
+        self._bytes = 0
         self._lot = trio.lowlevel.ParkingLot()
         self._room = trio.lowlevel.ParkingLot()
         self._closed = False
-        self._taken: Dispatch | None = None
-        self._committed: tuple[str, int] | None = None
+        self._wanted: frozenset[str] | None = None
+        self._streams = 0
+        self._unfiltered = 0
+        self._abandoned: list[Dispatch] = []
+        self._on_stuck = on_stuck
 
     def __len__(self) -> int:
         return len(self._queue)
 
     @property
+    def bytes(self) -> int:
+        """How many bytes wait."""
+        return self._bytes
+
+    # -- the reader's end ------------------------------------------------------------------------------------------
+
+    @property
     def full(self) -> bool:
         """Whether the reader has to wait before it reads on."""
-        return len(self._queue) >= self._capacity
+        return self.bounds.policy is QueuePolicy.PAUSE and (
+            len(self._queue) >= self.bounds.events or self._bytes >= self.bounds.bytes
+        )
 
     def put(self, dispatch: Dispatch) -> None:
         """Adds a dispatch; never blocks. The reader looks at :attr:`full` before it reads on."""
+        self.acks.note(dispatch.session_id, dispatch.seq)
+        if self._wanted is not None and dispatch.type not in self._wanted:
+            self._pass_over(dispatch)
+            return
+        dispatch.keeper = self
         self._queue.append(dispatch)
-        self._lot.unpark()
+        self._bytes += dispatch.size
+        if self.bounds.policy is not QueuePolicy.PAUSE:
+            self._bound()
+        if self._lot:
+            self._lot.unpark()
 
     async def wait_for_room(self) -> None:
-        """Waits until half of the places are free, so that reading does not stutter from one event to the next."""
-        while len(self._queue) > self._capacity // 2:
+        """Waits until half of it is free, so that reading does not stutter from one event to the next."""
+        while not self._half_empty:
             await self._room.park()
 
     def close(self) -> None:
@@ -54,33 +100,118 @@ class Mailbox:
         self._closed = True
         self._lot.unpark_all()
 
-    async def take(self) -> Dispatch | None:
-        """The next dispatch; ``None`` when the mailbox is closed and empty.
+    # -- the consumers' end ----------------------------------------------------------------------------------------
 
-        Asking for the next one says that the one before was handled. Cancelling it loses nothing.
+    async def take(self, types: frozenset[str] | None = None, *, after: Dispatch | None = None) -> Dispatch | None:
+        """The next dispatch of one of `types` (``None``: of any); ``None`` when the mailbox is closed and empty.
+
+        Those of other types are let go. Cancelling it loses nothing.
+
+        Args:
+            types: names of dispatches.
+            after: a dispatch that counts as handled, because the next one is asked for.
         """
         await trio.lowlevel.checkpoint()
-        self.commit()
-        while not self._queue:
-            if self._closed:
-                return None
-            await self._lot.park()
-        dispatch = self._queue.popleft()
-        self._taken = dispatch
-        if len(self._queue) <= self._capacity // 2:
-            self._room.unpark_all()
-        return dispatch
+        if after is not None:
+            self.handle(after)
+        if self._abandoned:
+            for dispatch in self._abandoned:
+                self.handle(dispatch)
+            self._abandoned.clear()
+        warned = False
+        while True:
+            if self._closed or not self._window_full:
+                found = self._next(types)
+                if found is not None or self._closed:
+                    return found
+            elif not warned:
+                warned = True
+                if self._on_stuck is not None and self.acks.oldest is not None:
+                    self._on_stuck(self.acks.unhandled, self.acks.oldest)
+            self._unfiltered += types is None
+            try:
+                await self._lot.park()
+            finally:
+                self._unfiltered -= types is None
 
-    def commit(self) -> None:
-        """The dispatch that was taken last has been handled."""
-        taken, self._taken = self._taken, None
-        if taken is None:
-            return
-        if self._committed is None or self._committed[0] != taken.session_id or self._committed[1] < taken.seq:
-            self._committed = (taken.session_id, taken.seq)
+    def handle(self, dispatch: Dispatch) -> None:
+        """A dispatch that was taken has been handled. Again, or of a session that is over, it says nothing."""
+        held_up = self._window_full
+        self.acks.handle(dispatch.session_id, dispatch.seq)
+        if held_up and not self._window_full:
+            self._lot.unpark_all()
 
-    def committed(self, session_id: str) -> int | None:
-        """The highest handled sequence of a session; ``None`` when nothing of it was handled."""
-        if self._committed is None or self._committed[0] != session_id:
+    def abandon(self, dispatch: Dispatch) -> None:
+        """Its stream is gone, and cannot say that it was handled: it counts as that when anybody asks for another."""
+        self._abandoned.append(dispatch)
+
+    def open(self, types: frozenset[str]) -> None:
+        """From now on dispatches of other types are let go as they come; once more for each stream that asks.
+
+        Raises:
+            ConsumerBusy: while another consumer asks for others.
+        """
+        if self._unfiltered or (self._streams and self._wanted != types):
+            raise ConsumerBusy(_OTHER_TYPES)
+        self._wanted = types
+        self._streams += 1
+
+    def release(self) -> None:
+        """A stream that was opened is closed; after the last one everything is kept again."""
+        self._streams -= 1
+        if not self._streams:
+            self._wanted = None
+
+    def check_unfiltered(self) -> None:
+        """Everything may be asked for now.
+
+        Raises:
+            ConsumerBusy: while a stream of some types is open.
+        """
+        if self._streams:
+            raise ConsumerBusy(_OTHER_TYPES)
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    @property
+    def _window_full(self) -> bool:
+        return self.window is not None and self.acks.unhandled >= self.window and self.acks.oldest is not None
+
+    @property
+    def _half_empty(self) -> bool:
+        return len(self._queue) <= self.bounds.events // 2 and self._bytes <= self.bounds.bytes // 2
+
+    def _next(self, types: frozenset[str] | None) -> Dispatch | None:
+        try:
+            while self._queue:
+                dispatch = self._queue.popleft()
+                self._bytes -= dispatch.size
+                if types is None or dispatch.type in types:
+                    self.acks.take(dispatch.session_id, dispatch.seq)
+                    return dispatch
+                self._pass_over(dispatch)
             return None
-        return self._committed[1]
+        finally:
+            if self._room and self._half_empty:
+                self._room.unpark_all()
+
+    def _pass_over(self, dispatch: Dispatch) -> None:
+        self.filtered += 1
+        self.acks.let_go(dispatch.session_id, dispatch.seq)
+
+    def _bound(self) -> None:
+        """What the policies that do not pause do about a dispatch too many. One always stays."""
+        while len(self._queue) > 1 and (len(self._queue) > self.bounds.events or self._bytes > self.bounds.bytes):
+            if self.bounds.policy is QueuePolicy.FAIL:
+                self.overflowed = True
+                return
+            dispatch = self._queue.popleft()
+            self._bytes -= dispatch.size
+            self.dropped += 1
+            self.acks.let_go(dispatch.session_id, dispatch.seq)
+
+
+_OTHER_TYPES = (
+    "another stream with other types is open, and each dispatch goes to one consumer only: close() that stream first, "
+    "or ask for all types in one stream and tell them apart by event.type"
+)

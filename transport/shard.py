@@ -27,7 +27,9 @@ from gatewright.spec.session import MAX_SESSION_AGE, Session, SessionInvalid, Se
 from gatewright.spec.settings import Settings
 from gatewright.spec.states import STATES, State
 from gatewright.transport import codec
+from gatewright.transport.acks import DEFAULT_WINDOW, Ack, AckName, checked_ack, checked_window
 from gatewright.transport.commands import UpdatePresence
+from gatewright.transport.consumer import EventStream, wanted_types
 from gatewright.transport.dispatch import Dispatch
 from gatewright.transport.driver import Driver
 from gatewright.transport.errors import RegistrationError, ShardFailed, ShardStopped, WaitFailed, shard_failed
@@ -39,6 +41,7 @@ from gatewright.transport.mailbox import Mailbox
 from gatewright.transport.metadata import HttpMetadataSource
 from gatewright.transport.presence import Presence
 from gatewright.transport.proxy import Proxy
+from gatewright.transport.queue import DEFAULT_EVENTS, Queue, queue_of
 from gatewright.transport.registrar import Registrar
 from gatewright.transport.seams import (
     Clock,
@@ -55,7 +58,6 @@ from gatewright.transport.urls import parse_gateway_url, usable_resume_url
 from gatewright.transport.verbs import CommandVerbs
 from gatewright.transport.watchdog import watching
 
-DEFAULT_QUEUE: Final = 1000
 _TRANSITIONS_KEPT: Final = 1000
 
 
@@ -80,8 +82,12 @@ class Shard(CommandVerbs):
         presence: the presence to begin with.
         settings: deadlines and bounds; shard id and count are taken from it. `intents` in it is overwritten.
         shard_id, shard_count: the shard pair, when `settings` is not given.
-        queue: how many dispatches may wait for the consumer before reading pauses.
         limits: how many commands and requests may be under way.
+        queue: how much may wait for the consumer, and what happens then: a :class:`~gatewright.transport.queue.Queue`,
+            or a number of dispatches, at which reading pauses.
+        ack: when a dispatch counts as handled: ``auto``, when the next one is asked for; ``manual``, when its ``ack()``
+            is called.
+        ack_window: with ``manual``, how many dispatches may be handed out from the oldest that is not acknowledged on.
         metadata, opener, gate, clock, wall_clock, random, observers: the seams (:mod:`gatewright.transport.seams`).
         large_threshold, capabilities, properties: see :func:`gatewright.transport.codec.encode_identify`.
         compress: how the gateway compresses what it sends: ``none``; ``zlib-stream`` or ``zstd-stream``, which keep one
@@ -107,8 +113,10 @@ class Shard(CommandVerbs):
         settings: Settings | None = None,
         shard_id: int = 0,
         shard_count: int = 1,
-        queue: int = DEFAULT_QUEUE,
         limits: CommandLimits | None = None,
+        queue: Queue | int = DEFAULT_EVENTS,
+        ack: Ack | AckName = "auto",
+        ack_window: int = DEFAULT_WINDOW,
         large_threshold: int | None = None,
         capabilities: int = 0,
         properties: Mapping[str, str] = codec.DEFAULT_PROPERTIES,
@@ -130,8 +138,6 @@ class Shard(CommandVerbs):
             raise ConfigurationError(f"intents must be members of gatewright.Intents, or their number, not {intents!r}")
         chosen = _choose_settings(settings, shard_id, shard_count)
         self._settings = attrs.evolve(chosen, intents=int(intents))
-        if not isinstance(queue, int) or isinstance(queue, bool) or queue < 1:
-            raise ConfigurationError(f"queue must be a whole number of at least 1 dispatch, not {queue!r}")
         parse_gateway_url(self._settings.fallback_url)
         self._log = ShardLog(self._settings.shard_id)
         self._wall_clock = wall_clock
@@ -157,7 +163,10 @@ class Shard(CommandVerbs):
         self._clock = clock
         self._random = random
         self._observers = tuple(observers)
-        self._mailbox = Mailbox(queue)
+        self._ack = checked_ack(ack)
+        window = checked_window(ack_window) if self._ack is Ack.MANUAL else None
+        self._mailbox = Mailbox(queue_of(queue), window=window, on_stuck=self._log.window_full)
+        self._events = self._stream(None)
         self._driver: Driver | None = None
         self._core = ShardCore(self._settings, session=session, random=random)
         self._watch_loop = watch_loop
@@ -274,12 +283,13 @@ class Shard(CommandVerbs):
     def session(self) -> Session | None:
         """The session as it should be stored: at the sequence up to which events were handled (I17).
 
-        ``None`` when there is none. An event counts as handled when the next one is asked for.
+        ``None`` when there is none. An event counts as handled when the next one is asked for, or with
+        ``ack="manual"`` when its ``ack()`` was called and that of every event before it.
         """
         held = self._core.held_session
         if held is None:
             return None
-        committed = self._mailbox.committed(held.id)
+        committed = self._mailbox.acks.committed(held.id)
         return held if committed is None else attrs.evolve(held, seq=max(committed, held.seq))
 
     @property
@@ -375,23 +385,52 @@ class Shard(CommandVerbs):
         """
         return Transitions(self)
 
-    def __aiter__(self) -> Self:
-        """The dispatches, in order, until the shard is stopped and its queue is empty."""
-        return self
+    def events(self, types: Iterable[str] | None = None) -> EventStream:
+        """The dispatches of these types, or all; see :class:`~gatewright.transport.consumer.EventStream`.
+
+        Dispatches of other types are let go, undecoded, and count as handled. So does the last one of a loop over the
+        shard itself: a new stream goes on from there.
+
+        Raises:
+            ConfigurationError: if `types` is a string or holds no names.
+        """
+        stream = self._stream(wanted_types(types))
+        self._events.move_on()
+        return stream
+
+    def __aiter__(self) -> EventStream:
+        """The dispatches, in order, until the shard is stopped and its queue is empty: one stream for every loop."""
+        return self._events
 
     async def __anext__(self) -> Dispatch:
-        """The next dispatch; asking for it says that the one before was handled.
+        """The next dispatch; unless ``ack="manual"``, asking for it says that the one before was handled.
 
         Raises:
             StopAsyncIteration: the shard was stopped, and nothing is left.
             ShardFailed: the shard failed, and nothing is left.
+            ConsumerBusy: another task waits here, or a stream of :meth:`events` with types is open.
         """
-        dispatch = await self._mailbox.take()
-        if dispatch is not None:
-            return dispatch
-        if self.state is State.FAILED:
-            raise self._seen_failure()
-        raise StopAsyncIteration
+        return await anext(self._events)
+
+    def _stream(self, types: frozenset[str] | None) -> EventStream:
+        return EventStream(self._mailbox, failure=self._end_of_events, types=types, ack=self._ack)
+
+    def _end_of_events(self) -> Exception | None:
+        return self._seen_failure() if self.state is State.FAILED else None
+
+    @property
+    def dropped(self) -> int:
+        """How many dispatches the queue's policy ``drop_oldest`` has let go."""
+        return self._mailbox.dropped
+
+    @property
+    def unacked(self) -> int:
+        """How many dispatches were handed out and are not handled.
+
+        With ``ack="manual"``, of which `ack_window` is the bound, those count as well that were handled after the
+        oldest that is not.
+        """
+        return self._mailbox.acks.unhandled
 
     # -- commands --------------------------------------------------------------------------------------------------
 

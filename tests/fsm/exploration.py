@@ -61,7 +61,12 @@ def _variants(gen: int, request: int, received: int, socket: bool) -> tuple[Even
 def _of_generation(gen: int, received: int) -> Iterator[Event]:
     yield from (events.Opened(gen), events.ConnectFailed(gen), events.CloseFlushed(gen), events.Aborted(gen))
     yield from (events.Closed(gen, code) for code in (None, 4000, 4004, 4008, 4009))
-    yield from (events.WriteBlocked(gen), events.ReadingPaused(gen), events.ReadingResumed(gen))
+    yield from (
+        events.WriteBlocked(gen),
+        events.ReadingPaused(gen),
+        events.ReadingResumed(gen),
+        events.QueueOverflowed(gen),
+    )
     yield from (events.SlotQueued(gen, 7.0), events.SlotGranted(gen), events.SlotUnavailable(gen, retry_after=3.0))
     yield from (events.Hello(gen, 40.0), events.HeartbeatRequested(gen), events.HeartbeatAcked(gen))
     yield from (events.ReconnectRequested(gen), events.UnknownMessage(gen, 12))

@@ -7,6 +7,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gatewright.transport.dispatch import Dispatch
 from gatewright.transport.mailbox import Mailbox
+from gatewright.transport.queue import Queue
 
 
 def dispatch(seq: int, session: str = "s") -> Dispatch:
@@ -21,7 +22,7 @@ async def seqs(mailbox: Mailbox) -> list[int]:
 
 
 async def test_what_is_put_comes_out_in_order(autojump_clock: MockClock) -> None:
-    mailbox = Mailbox(10)
+    mailbox = Mailbox(Queue(events=10))
     for seq in range(5):
         mailbox.put(dispatch(seq))
     mailbox.close()
@@ -29,7 +30,7 @@ async def test_what_is_put_comes_out_in_order(autojump_clock: MockClock) -> None
 
 
 async def test_taking_waits_for_what_comes(autojump_clock: MockClock) -> None:
-    mailbox = Mailbox(10)
+    mailbox = Mailbox(Queue(events=10))
     async with trio.open_nursery() as nursery:
 
         async def put_later() -> None:
@@ -44,14 +45,14 @@ async def test_taking_waits_for_what_comes(autojump_clock: MockClock) -> None:
 
 async def test_taking_from_a_full_mailbox_is_a_checkpoint(autojump_clock: MockClock) -> None:
     """A consumer that never waits for anything else must not hold up the reader."""
-    mailbox = Mailbox(10)
+    mailbox = Mailbox(Queue(events=10))
     mailbox.put(dispatch(1))
     with trio.testing.assert_checkpoints():
         await mailbox.take()
 
 
 async def test_it_is_full_at_its_bound_and_has_room_again_at_half_of_it(autojump_clock: MockClock) -> None:
-    mailbox = Mailbox(4)
+    mailbox = Mailbox(Queue(events=4))
     for seq in range(4):
         assert not mailbox.full
         mailbox.put(dispatch(seq))
@@ -73,7 +74,7 @@ async def test_it_is_full_at_its_bound_and_has_room_again_at_half_of_it(autojump
 
 
 async def test_a_mailbox_of_one_has_room_when_it_is_empty(autojump_clock: MockClock) -> None:
-    mailbox = Mailbox(1)
+    mailbox = Mailbox(Queue(events=1))
     mailbox.put(dispatch(1))
     assert mailbox.full
     await mailbox.take()
@@ -82,7 +83,7 @@ async def test_a_mailbox_of_one_has_room_when_it_is_empty(autojump_clock: MockCl
 
 
 async def test_closing_ends_those_who_wait(autojump_clock: MockClock) -> None:
-    mailbox = Mailbox(4)
+    mailbox = Mailbox(Queue(events=4))
     async with trio.open_nursery() as nursery:
 
         async def consume() -> None:
@@ -95,7 +96,7 @@ async def test_closing_ends_those_who_wait(autojump_clock: MockClock) -> None:
 
 
 async def test_cancelling_a_take_loses_nothing(autojump_clock: MockClock) -> None:
-    mailbox = Mailbox(4)
+    mailbox = Mailbox(Queue(events=4))
     for _ in range(3):
         with trio.move_on_after(1):
             await mailbox.take()
@@ -108,36 +109,18 @@ async def test_cancelling_a_take_loses_nothing(autojump_clock: MockClock) -> Non
 
 
 async def test_a_dispatch_is_committed_when_the_next_one_is_asked_for(autojump_clock: MockClock) -> None:
-    mailbox = Mailbox(4)
+    mailbox = Mailbox(Queue(events=4))
     mailbox.put(dispatch(7))
-    await mailbox.take()
-    assert mailbox.committed("s") is None
+    taken = await mailbox.take()
+    assert mailbox.acks.committed("s") is None
     with trio.move_on_after(1):
-        await mailbox.take()
-    assert mailbox.committed("s") == 7
-
-
-async def test_what_was_committed_belongs_to_its_session(autojump_clock: MockClock) -> None:
-    mailbox = Mailbox(4)
-    for taken in (dispatch(70, "old"), dispatch(2, "new")):
-        mailbox.put(taken)
-        await mailbox.take()
-    mailbox.commit()
-    assert (mailbox.committed("new"), mailbox.committed("old")) == (2, None)
-
-
-async def test_a_lower_sequence_takes_nothing_back(autojump_clock: MockClock) -> None:
-    mailbox = Mailbox(4)
-    for taken in (dispatch(9), dispatch(3)):
-        mailbox.put(taken)
-        await mailbox.take()
-    mailbox.commit()
-    assert mailbox.committed("s") == 9
+        await mailbox.take(after=taken)
+    assert mailbox.acks.committed("s") == 7
 
 
 @pytest.mark.parametrize("consumers", [2, 5])
 async def test_several_consumers_share_what_comes(autojump_clock: MockClock, consumers: int) -> None:
-    mailbox = Mailbox(100)
+    mailbox = Mailbox(Queue(events=100))
     taken: list[int] = []
 
     async def consume() -> None:

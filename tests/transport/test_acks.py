@@ -1,0 +1,187 @@
+"""What was handled: in any order, once and again, of this session and of one that is over (I17)."""
+
+import heapq
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewright.transport.acks import Acks
+
+
+def noted(*seqs: int, session: str = "s") -> Acks:
+    acks = Acks(spanning=True)
+    for seq in seqs:
+        acks.note(session, seq)
+    return acks
+
+
+def taken(*seqs: int) -> Acks:
+    acks = noted(*seqs)
+    for seq in seqs:
+        acks.take("s", seq)
+    return acks
+
+
+def test_nothing_is_committed_before_something_was_handled() -> None:
+    assert taken(1, 2).committed("s") is None
+
+
+def test_what_is_handled_in_order_is_committed_at_once() -> None:
+    acks = taken(1, 2, 3)
+    for seq in (1, 2, 3):
+        acks.handle("s", seq)
+        assert (acks.committed("s"), acks.unhandled) == (seq, 3 - seq)
+
+
+def test_the_committed_sequence_waits_for_the_oldest_that_is_not_handled() -> None:
+    acks = taken(*range(1, 11))
+    for seq in (1, 2, 4):
+        acks.handle("s", seq)
+    assert (acks.committed("s"), acks.oldest, acks.unhandled) == (2, 3, 8)
+    acks.handle("s", 3)
+    assert (acks.committed("s"), acks.oldest) == (4, 5)
+
+
+def test_handled_in_reverse_it_moves_with_the_last_one() -> None:
+    acks = taken(1, 2, 3)
+    for seq in (3, 2):
+        acks.handle("s", seq)
+        assert (acks.committed("s"), acks.unhandled) == (None, 3)
+    acks.handle("s", 1)
+    assert (acks.committed("s"), acks.unhandled) == (3, 0)
+
+
+def test_once_more_does_no_harm() -> None:
+    acks = taken(1, 2, 3)
+    for seq in (2, 2, 1, 1, 2):
+        acks.handle("s", seq)
+    assert (acks.committed("s"), acks.unhandled) == (2, 1)
+
+
+def test_what_was_never_handed_out_cannot_be_handled() -> None:
+    acks = noted(1)
+    for seq in (1, 99):
+        acks.handle("s", seq)
+    assert acks.committed("s") is None
+
+
+def test_a_session_that_is_over_says_nothing_any_more() -> None:
+    acks = taken(70)
+    acks.note("new", 1)
+    acks.take("new", 1)
+    acks.handle("s", 70)
+    assert (acks.committed("new"), acks.committed("s"), acks.unhandled) == (None, None, 1)
+    acks.let_go("s", 1)
+    acks.take("s", 1)
+    acks.handle("new", 1)
+    assert (acks.committed("new"), acks.unhandled) == (1, 0)
+
+
+def test_a_dispatch_that_comes_again_is_one_dispatch() -> None:
+    """A server may replay what it has sent already (P43)."""
+    acks = taken(1, 2)
+    acks.handle("s", 1)
+    for seq in (1, 2, 2):
+        acks.note("s", seq)
+        acks.take("s", seq)
+    assert acks.unhandled == 1
+    acks.handle("s", 2)
+    assert (acks.committed("s"), acks.unhandled) == (2, 0)
+
+
+def test_one_that_comes_late_holds_back_those_after_it() -> None:
+    acks = taken(2, 9)
+    acks.handle("s", 2)
+    acks.note("s", 3)
+    acks.handle("s", 9)
+    assert (acks.committed("s"), acks.oldest) == (2, None)
+    acks.take("s", 3)
+    assert acks.oldest == 3
+    acks.handle("s", 3)
+    assert acks.committed("s") == 9
+
+
+def test_what_is_let_go_counts_as_handled() -> None:
+    acks = noted(1, 2, 3, 4)
+    acks.let_go("s", 1)
+    assert acks.committed("s") == 1
+    acks.take("s", 2)
+    acks.let_go("s", 3)
+    assert (acks.committed("s"), acks.unhandled) == (1, 1)
+    acks.handle("s", 2)
+    assert (acks.committed("s"), acks.unhandled) == (3, 0)
+
+
+def test_what_is_let_go_behind_a_slow_consumer_takes_no_memory() -> None:
+    acks = taken(1)
+    for seq in range(2, 200_000):
+        acks.note("s", seq)
+        acks.let_go("s", seq)
+        assert len(acks._marks) == len(acks._heap) <= 1100
+    acks.handle("s", 1)
+    assert (acks.committed("s"), len(acks._marks), acks._spare) == (199_999, 0, 0)
+
+
+def test_where_no_span_is_counted_one_that_is_never_handled_takes_no_memory_either() -> None:
+    acks = Acks()
+    for seq in range(1, 50_000):
+        acks.note("s", seq)
+        acks.take("s", seq)
+        if seq > 1:
+            acks.handle("s", seq)
+        assert (acks.unhandled, len(acks._marks) <= 1100) == (1, True)
+    acks.handle("s", 1)
+    assert (acks.committed("s"), acks.unhandled, acks.oldest) == (49_999, 0, None)
+
+
+class Model:
+    """The same by definition: everything is kept, and the answer is searched for."""
+
+    def __init__(self) -> None:
+        self.committed: int | None = None
+        self.unsettled: set[int] = set()
+        self.settled: set[int] = set()
+
+    def look(self) -> int | None:
+        below = min(self.unsettled, default=2**63)
+        found = max((seq for seq in self.settled if seq < below), default=None)
+        if found is not None and (self.committed is None or found > self.committed):
+            self.committed = found
+        return self.committed
+
+
+@given(st.integers(0, 2**32), st.integers(0, 3))
+def test_it_is_the_highest_below_which_everything_was_handled(seed: int, disorder: int) -> None:
+    source = random.Random(seed)
+    acks, model = Acks(spanning=True), Model()
+    waiting: list[int] = []
+    out: list[int] = []
+    for step in range(1, 120):
+        match source.randrange(4):
+            case 0 | 1:
+                seq = max(1, step - source.randrange(disorder * 4 + 1))
+                acks.note("s", seq)
+                if seq not in model.settled | model.unsettled and (model.committed is None or seq > model.committed):
+                    model.unsettled.add(seq)
+                    waiting.append(seq)
+            case 2 if waiting:
+                seq = waiting.pop(0)
+                if source.random() < 0.3:
+                    acks.let_go("s", seq)
+                    model.unsettled.discard(seq)
+                    model.settled.add(seq)
+                else:
+                    acks.take("s", seq)
+                    out.append(seq)
+            case 3 if out:
+                seq = out.pop(source.randrange(len(out)))
+                acks.handle("s", seq)
+                model.unsettled.discard(seq)
+                model.settled.add(seq)
+            case _:
+                pass
+        assert acks.committed("s") == model.look()
+        assert acks.unhandled == sum(mark in (1, 2) for mark in acks._marks.values())
+        assert all(acks._heap[0] <= seq for seq in acks._marks)
+        assert heapq.nsmallest(1, acks._heap) == acks._heap[:1]

@@ -1,0 +1,164 @@
+"""Which dispatches were handled, and so up to where a session may be exported (I17).
+
+The *committed* sequence is the highest one below which every dispatch of the session has been handled, in whatever
+order that happened. A process that resumes from it elsewhere gets everything else again, and
+``(session_id, seq)`` tells it what it has had before (P43).
+"""
+
+from __future__ import annotations
+
+import enum
+import heapq
+from typing import Final, Literal, TypeAlias
+
+from gatewright.spec.errors import ConfigurationError
+
+DEFAULT_WINDOW: Final = 1000
+"""As many as wait in a queue by default; what is replayed after a crash is at most this and the queue."""
+
+_SPARE: Final = 1024
+"""Handled sequences that may lie behind one that is not before they are cleared up."""
+
+
+class Ack(enum.StrEnum):
+    """When a dispatch counts as handled."""
+
+    AUTO = "auto"  # when the next one is asked for
+    MANUAL = "manual"  # when its ack() is called
+
+
+AckName: TypeAlias = Literal["auto", "manual"]
+
+
+def checked_ack(value: Ack | AckName) -> Ack:
+    """A way to acknowledge.
+
+    Raises:
+        ConfigurationError: for one that there is not.
+    """
+    try:
+        return Ack(value)
+    except ValueError:
+        raise ConfigurationError(f"ack must be 'auto' or 'manual', not {value!r}") from None
+
+
+def checked_window(value: int) -> int:
+    """A bound on what is not acknowledged.
+
+    Raises:
+        ConfigurationError: for less than 1.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigurationError(f"ack_window must be a whole number of at least 1 dispatch, not {value!r}")
+    return value
+
+
+class _Mark(enum.IntEnum):
+    WAITING = 0  # delivered by the server, not yet asked for
+    TAKEN = 1  # in the hands of a consumer
+    HANDLED = 2  # after it was taken
+    LET_GO = 3  # counted no more: filtered out, dropped, or handled where no span is counted
+
+
+_WAITING, _TAKEN, _HANDLED, _LET_GO = _Mark.WAITING, _Mark.TAKEN, _Mark.HANDLED, _Mark.LET_GO
+
+
+class Acks:
+    """What is handled of one session at a time: the newest that a dispatch was noted of.
+
+    Dispatches of a session before it change nothing: that session is over. One sequence is one dispatch, however often
+    it is delivered. Nothing here waits, and nothing goes back.
+
+    Args:
+        spanning: whether :attr:`unhandled` counts what was handled out of order as well, until the committed sequence
+            covers it. Whoever bounds it bounds what is remembered, and what a crash may bring back.
+    """
+
+    __slots__ = ("_committed", "_heap", "_marks", "_session_id", "_spanning", "_spare", "unhandled")
+
+    def __init__(self, *, spanning: bool = False) -> None:
+        self._spanning = spanning
+        self._session_id: str | None = None
+        self._committed: int | None = None
+        self._heap: list[int] = []
+        self._marks: dict[int, _Mark] = {}
+        self._spare = 0
+        self.unhandled = 0
+        """How many dispatches were taken and are not handled; if `spanning`, with those that were since the oldest."""
+
+    def committed(self, session_id: str) -> int | None:
+        """The committed sequence of a session; ``None`` when nothing of it was handled."""
+        return self._committed if self._session_id == session_id else None
+
+    @property
+    def oldest(self) -> int | None:
+        """The oldest sequence that was taken and is not handled, when nothing older still waits; else ``None``."""
+        return self._heap[0] if self._heap and self._marks[self._heap[0]] is _TAKEN else None
+
+    def note(self, session_id: str, seq: int) -> None:
+        """A dispatch came, and waits."""
+        if session_id != self._session_id:
+            self._begin(session_id)
+        if seq not in self._marks and (self._committed is None or seq > self._committed):
+            self._marks[seq] = _WAITING
+            heapq.heappush(self._heap, seq)
+
+    def take(self, session_id: str, seq: int) -> None:
+        """A dispatch that waited is in a consumer's hands."""
+        if session_id == self._session_id and self._marks.get(seq) is _WAITING:
+            self._marks[seq] = _TAKEN
+            self.unhandled += 1
+
+    def handle(self, session_id: str, seq: int) -> None:
+        """A dispatch that was taken has been handled; once is enough, and again does no harm."""
+        if session_id == self._session_id and self._marks.get(seq) is _TAKEN:
+            if self._spanning:
+                self._marks[seq] = _HANDLED
+            else:
+                self._marks[seq] = _LET_GO
+                self._spare += 1
+                self.unhandled -= 1
+            self._settle()
+
+    def let_go(self, session_id: str, seq: int) -> None:
+        """A dispatch that waited will reach no consumer, and counts as handled."""
+        if session_id == self._session_id and self._marks.get(seq) is _WAITING:
+            self._marks[seq] = _LET_GO
+            self._spare += 1
+            self._settle()
+
+    def _begin(self, session_id: str) -> None:
+        self._session_id, self._committed = session_id, None
+        self._heap.clear()
+        self._marks.clear()
+        self._spare = self.unhandled = 0
+
+    def _settle(self) -> None:
+        """Moves the committed sequence as far as everything below it is handled."""
+        heap, marks = self._heap, self._marks
+        while heap:
+            mark = marks[heap[0]]
+            if mark < _HANDLED:
+                break
+            seq = heapq.heappop(heap)
+            del marks[seq]
+            if mark is _HANDLED:
+                self.unhandled -= 1
+            else:
+                self._spare -= 1
+            if self._committed is None or seq > self._committed:
+                self._committed = seq
+        if self._spare > _SPARE and self._spare > 4 * (len(heap) - self._spare):
+            self._clear_up()
+
+    def _clear_up(self) -> None:
+        """Of a run of sequences that were let go only the last matters; the rest would pile up without end."""
+        order = sorted(self._heap)
+        kept = [
+            seq
+            for seq, following in zip(order, [*order[1:], None], strict=True)
+            if self._marks[seq] is not _LET_GO or following is None or self._marks[following] is not _LET_GO
+        ]
+        self._marks = {seq: self._marks[seq] for seq in kept}
+        self._heap = kept  # in order, which is a heap
+        self._spare = sum(mark is _LET_GO for mark in self._marks.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import attrs
 
@@ -27,24 +27,34 @@ LATE_EFFECTS: Final[Mapping[type[Event], tuple[type[Effect], ...]]] = MappingPro
 """What must still be done when an event comes too late: a slot that was granted goes back to the gate (I06)."""
 
 
+AnyState = TypeVar("AnyState", bound=enum.StrEnum)
+AnyEvent = TypeVar("AnyEvent")
+AnyEffect = TypeVar("AnyEffect")
+
+
 @attrs.frozen(kw_only=True)
-class Row:
+class TableRow(Generic[AnyState, AnyEvent, AnyEffect]):
     """One row: in `source`, on `event`, when `guard` holds, do `updates`, go to `target`, and have `effects` done.
 
     `target` is ``None`` for an internal row: the state is not left and its deadline runs on. `why` is one sentence;
-    `ref` are ids of :mod:`gatewright.spec.references`, separated by spaces.
+    `ref` are ids of :mod:`gatewright.spec.references`, separated by spaces. Event and effect classes have a `name`.
     """
 
     id: str
-    source: State
-    event: type[Event]
+    source: AnyState
+    event: type[AnyEvent]
     guard: str | None = None
-    target: State | None = None
+    target: AnyState | None = None
     updates: tuple[str, ...] = ()
-    effects: tuple[type[Effect], ...] = ()
+    effects: tuple[type[AnyEffect], ...] = ()
     why: str
-    ref: str
+    ref: str = ""
     kind: RowKind = RowKind.TAKE
+
+
+@attrs.frozen(kw_only=True)
+class Row(TableRow[State, Event, Effect]):
+    """One row of a shard's table."""
 
 
 def over(

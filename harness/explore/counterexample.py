@@ -1,0 +1,88 @@
+"""A shortest way to what must not be, for people: as text, as a sequence diagram, as JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+if TYPE_CHECKING:
+    from gatewright.harness.explore.program import Label
+
+
+@attrs.frozen(kw_only=True)
+class Moment:
+    """One step of a counterexample."""
+
+    action: str
+    lane: str
+    event: str
+    payload: tuple[tuple[str, str], ...]
+    told: str
+    row: str
+    row_target: str
+    effects: tuple[str, ...]
+    source: str
+    state: str
+    changes: tuple[tuple[str, str], ...]
+    broken: bool = False
+
+    @classmethod
+    def of(cls, label: Label | None, source: str, state: str, changes: tuple[tuple[str, str], ...]) -> Moment:
+        """The step of a label; without one, the beginning."""
+        if label is None:
+            return cls(
+                action="", lane="", event="", payload=(), told="", row="", row_target="", effects=(), source=source,
+                state=state, changes=(),
+            )  # fmt: skip
+        row, action = label.row, label.action
+        return cls(
+            action=action.name,
+            lane=action.lane,
+            event="" if action.event is None else str(action.event.name),
+            payload=tuple((name, str(getattr(value, "value", value))) for name, value in label.payload.items()),
+            told=action.told,
+            row="" if row is None else row.id,
+            row_target="" if row is None or row.target is None else str(row.target.value),
+            effects=() if row is None else tuple(str(effect.name) for effect in row.effects),
+            source=source,
+            state=state,
+            changes=changes,
+        )
+
+    @property
+    def line(self) -> str:
+        """The step on one line."""
+        what = f" = {self.event}" if self.event else ""
+        row = f"   row {self.row}" if self.row else ""
+        said = f" [{', '.join(self.effects)}]" if self.effects else ""
+        moved = f"   {self.source} → {self.state}" if self.source != self.state else f"   {self.state}"
+        changes = "".join(f" {name}={value}" for name, value in self.changes)
+        return f"{self.action}{what}{moved}{row}{said}{'   ' + changes.strip() if changes else ''}"
+
+
+@attrs.frozen
+class Counterexample:
+    """What does not hold, and the shortest way there; `cycle` is what then repeats for ever, if that is the trouble."""
+
+    property: str
+    detail: str
+    steps: tuple[Moment, ...]
+    cycle: tuple[Moment, ...] = ()
+
+    def __str__(self) -> str:
+        """The steps, one a line."""
+        lines = [f"{self.property}  ({self.detail})"]
+        lines += [f"{number:3d}  {step.line}" for number, step in enumerate(self.steps) if step.action]
+        if self.cycle:
+            lines += ["     and then again and again:", *(f"     {step.line}" for step in self.cycle)]
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The counterexample as JSON has it."""
+        return {
+            "property": self.property,
+            "detail": self.detail,
+            "steps": [attrs.asdict(step) for step in self.steps if step.action],
+            "cycle": [attrs.asdict(step) for step in self.cycle],
+        }

@@ -1,0 +1,96 @@
+"""The shipped table, explored: its bounds, and why some rows are never taken.
+
+from gatewright.harness.explore.gateway import check
+check().assert_ok()
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from gatewright.harness.explore.gateway_environment import gateway_environment
+from gatewright.harness.explore.gateway_table import SMALL, gateway_table
+from gatewright.harness.explore.program import Compiler
+from gatewright.harness.explore.search import Bounds, Report, explore
+from gatewright.harness.explore.table import AnyRow
+from gatewright.spec import events
+from gatewright.spec.rows import RowKind
+from gatewright.spec.states import State
+from gatewright.spec.table import TABLE
+
+QUICK: Final = Bounds(values={"faults": 1, "commands": 1, "strict": 0, "capped": 1})
+"""Some 200 000 states: every property, for tests. Not every row is taken within it."""
+
+DEFAULT: Final = Bounds(values={"faults": 1, "commands": 2})
+"""What `check` explores: some two million states, in which every row is taken or has its reason."""
+
+DEEP: Final = Bounds(values={"faults": 2, "commands": 2}, most=60_000_000)
+"""For long runs."""
+
+_SOCKET_ENDS: Final = (
+    events.Closed,
+    events.Aborted,
+    events.ConnectFailed,
+    events.CloseFlushed,
+    events.DeadlinePassed,
+)
+_BEFORE_ANY_SOCKET: Final = (State.IDLE, State.REGISTERING)
+_UNDOING: Final = (State.DRAINING, State.SUSPENDED, State.STOPPED, State.FAILED)
+_REGISTRATION_ENDS: Final = (events.Registered, events.RegistrationFailed)
+
+
+def _reason(row: AnyRow) -> str | None:
+    if row.kind is RowKind.REFUSE and row.event.kind is events.EventKind.OUTCOME:
+        return "it refuses what a correct driver never says; exploration would call it illegal"
+    if issubclass(row.event, events.ConnectionEvent) and row.source in _BEFORE_ANY_SOCKET:
+        return "there was no connection yet that could say anything; the row is there so that no late event can raise"
+    if row.source is State.CONNECTING and row.event in events.MESSAGES and not row.id.endswith(".stale"):
+        return "the driver reads nothing before the handshake has ended; the row is there so that no message can raise"
+    if row.event in _REGISTRATION_ENDS and row.kind is RowKind.IGNORE and row.source not in _UNDOING:
+        return "a registration that was given up ends while it is being undone, or the driver drops its end"
+    if row.source is State.DRAINING and row.event in _SOCKET_ENDS and row.id.endswith(".fail"):
+        return "only a failed registration leads to `fail`, and there is no socket then that could answer"
+    return None
+
+
+def justified(rows: tuple[AnyRow, ...] = TABLE) -> Mapping[str, str]:
+    """Rows that may go untaken, each with the reason."""
+    return dict(_reasons(rows))
+
+
+def _reasons(rows: tuple[AnyRow, ...]) -> Iterator[tuple[str, str]]:
+    for row in rows:
+        reason = _reason(row)
+        if reason is not None and row.id != "draining.deadline_passed.undo.fail":
+            yield row.id, reason
+
+
+@functools.cache
+def compiler() -> Compiler:
+    """The code of the shipped table's states, made once; a changed table costs the states that it changes."""
+    environment = gateway_environment()
+    return Compiler(gateway_table(settings=SMALL), environment, environment.properties)
+
+
+def check(bounds: Bounds = DEFAULT, *, rows: tuple[Any, ...] = TABLE, coverage: bool = True) -> Report:
+    """Explores the shipped table, or a changed one.
+
+    Args:
+        bounds: how far.
+        rows: the table.
+        coverage: whether a row that is not taken and has no reason is a fault; small bounds do not reach every row.
+
+    Returns:
+        The report; ``report.assert_ok()`` raises what it found. Some 10 s at the default bounds, and as long again for
+        liveness.
+    """
+    return explore(
+        gateway_table(rows, settings=SMALL),
+        gateway_environment(),
+        bounds,
+        justified=justified(rows),
+        coverage=coverage,
+        compiler=compiler(),
+    )

@@ -1,0 +1,238 @@
+"""What must come to pass: the goal can be reached from everywhere, and is reached once faults cease.
+
+The second half looks at a part of the graph only: fair actions, and timers where no other fair action can happen (time
+is eager, as on trio's ``MockClock(autojump_threshold=0)``). In it, a run that goes on for ever without the goal is a
+cycle. A cycle is excused when weak fairness forbids it (something fair is possible all the time and never happens), or
+when time would stand still in it (a deadline that stays armed and is never re-armed must fire).
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, cast
+
+import attrs
+
+from gatewright.harness.explore.properties import Property
+from gatewright.harness.explore.table import constants
+from gatewright.harness.explore.terms import fold, is_false, is_true, term
+
+if TYPE_CHECKING:
+    from gatewright.harness.explore.program import Label
+    from gatewright.harness.explore.search import Graph
+
+
+@attrs.frozen
+class Fault:
+    """Where liveness fails: a state, and what repeats from there."""
+
+    verdict: str
+    detail: str
+    state: int
+    cycle: Sequence[tuple[Label | None, int]] = ()
+
+
+def judge(graph: Graph, goal: Property) -> Fault | None:
+    """The nearest state from which the goal cannot be reached, or need not be."""
+    good = _goals(graph, goal)
+    return _unreachable(graph, good) or _livelock(graph, good)
+
+
+def _goals(graph: Graph, goal: Property) -> bytearray:
+    compiler = graph.compiler
+    known = constants(compiler.table, compiler.environment.enumerations)
+    asked: list[Callable[[int], object] | bool] = []
+    for state in compiler.layout.states:
+        holds = fold(term(goal.expression), {**known, **compiler.before(state)})
+        asked.append(is_true(holds) if is_true(holds) or is_false(holds) else compiler.predicate(holds))
+    mask = compiler.layout.state_mask
+    good = bytearray(len(graph.packed))
+    for number, packed in enumerate(graph.packed):
+        ask = asked[packed & mask]
+        good[number] = ask if isinstance(ask, bool) else bool(ask(packed))
+    return good
+
+
+def _unreachable(graph: Graph, good: bytearray) -> Fault | None:
+    """AG EF: backwards from the goals over every step."""
+    size = len(good)
+    starts, targets = graph.starts, graph.targets
+    count = array("I", bytes(4 * (size + 1)))
+    for target in targets:
+        count[target + 1] += 1
+    for number in range(size):
+        count[number + 1] += count[number]
+    sources = array("I", bytes(4 * len(targets)))
+    fill = array("I", count)
+    for number in range(size):
+        for target in targets[starts[number] : starts[number + 1]]:
+            sources[fill[target]] = number
+            fill[target] += 1
+    seen = bytearray(good)
+    stack = [number for number in range(size) if good[number]]
+    while stack:
+        number = stack.pop()
+        for origin in sources[count[number] : count[number + 1]]:
+            if not seen[origin]:
+                seen[origin] = 1
+                stack.append(origin)
+    lost = seen.find(0)
+    if lost < 0:
+        return None
+    dead = starts[lost] == starts[lost + 1]
+    how = "nothing can happen here any more" if dead else "the goal cannot be reached from here"
+    return Fault("deadlock" if dead else "liveness", how, lost)
+
+
+def _livelock(graph: Graph, good: bytearray) -> Fault | None:
+    """AF in the eager, fault-free part."""
+    layout, starts, targets, labels = graph.compiler.layout, graph.starts, graph.targets, graph.labels
+    mask = layout.state_mask
+    fair = [bytearray(2 if x.action.timer else int(x.action.fair) for x in code.labels) for code in graph.codes]
+    kept = _Kept(targets)
+    for number, state in enumerate(graph.packed):
+        kept.begin()
+        if good[number]:
+            continue
+        kind = fair[state & mask]
+        places = [place for place in range(starts[number], starts[number + 1]) if kind[labels[place]]]
+        prompt = [place for place in places if kind[labels[place]] == 1]
+        places = prompt or places
+        if not places:
+            return Fault("deadlock", "without another fault or command, nothing can happen here", number)
+        kept.places.extend([place for place in places if not good[targets[place]]])
+    kept.begin()
+    for component in _components(kept):
+        fault = _cycle(graph, component, kept)
+        if fault is not None:
+            return fault
+    return None
+
+
+@attrs.define
+class _Kept:
+    """The steps that are looked at: where they are in the graph, by the state that they leave."""
+
+    targets: array[int]
+    starts: array[int] = attrs.field(factory=lambda: array("I"))
+    places: array[int] = attrs.field(factory=lambda: array("I"))
+
+    def begin(self) -> None:
+        """The steps of the next state follow."""
+        self.starts.append(len(self.places))
+
+    def __getitem__(self, number: int) -> array[int]:
+        """Where the steps out of a state are."""
+        return self.places[self.starts[number] : self.starts[number + 1]]
+
+
+def _components(kept: _Kept) -> list[list[int]]:
+    """Strongly connected components that hold a cycle (Tarjan, without recursion)."""
+    size = len(kept.starts) - 1
+    targets = kept.targets
+    order = array("I", bytes(4 * size))  # 0: not seen yet
+    low = array("I", bytes(4 * size))
+    on = bytearray(size)
+    stack: list[int] = []
+    found: list[list[int]] = []
+    seen = 0
+    for root in range(size):
+        if order[root] or kept.starts[root] == kept.starts[root + 1]:
+            continue
+        seen += 1
+        order[root] = low[root] = seen
+        stack.append(root)
+        on[root] = 1
+        work = [(root, iter(kept[root]))]
+        while work:
+            node, places = work[-1]
+            for place in places:
+                target = targets[place]
+                if not order[target]:
+                    seen += 1
+                    order[target] = low[target] = seen
+                    stack.append(target)
+                    on[target] = 1
+                    work.append((target, iter(kept[target])))
+                    break
+                if on[target] and order[target] < low[node]:
+                    low[node] = order[target]
+            else:
+                work.pop()
+                if work and low[node] < low[work[-1][0]]:
+                    low[work[-1][0]] = low[node]
+                if low[node] == order[node]:
+                    component: list[int] = []
+                    while True:
+                        member = stack.pop()
+                        on[member] = 0
+                        component.append(member)
+                        if member == node:
+                            break
+                    if len(component) > 1 or any(targets[place] == node for place in kept[node]):
+                        found.append(component)
+    return found
+
+
+def _cycle(graph: Graph, component: list[int], kept: _Kept) -> Fault | None:
+    """The fault of a component, unless fairness or time excuses it."""
+    inside = set(component)
+    table = graph.compiler.table
+    taken: set[str] = set()
+    possible: set[str] | None = None
+    rearmed = False
+    controls: set[object] = set()
+    for number in component:
+        here: set[str] = set()
+        state = graph.packed[number]
+        controls.add(graph.compiler.layout.state(state))
+        for place in kept[number]:
+            label = graph.label(state, graph.labels[place])
+            if graph.targets[place] in inside:
+                taken.add(label.action.name)
+                row = label.row
+                if row is not None:
+                    assigned = {name for update in row.updates for name, _ in table.updates.get(update, ())}
+                    rearmed = rearmed or row.target is not None or table.rearms in assigned
+        # What leads to the goal was left out of `kept`, and is possible all the same.
+        for label, _ in graph.steps(number):
+            if label.action.fair or label.action.timer:
+                here.add(label.action.name)
+        prompt = {label.action.name for label, _ in graph.steps(number) if label.action.fair and not label.action.timer}
+        here = prompt or here
+        possible = here if possible is None else possible & here
+    if possible is not None and possible - taken:
+        return None  # weak fairness: it is possible all the time, and never happens
+    timed = len(controls) == 1 and next(iter(controls)) in table.timed
+    if timed and not rearmed:
+        return None  # its deadline runs on through the whole cycle, and must fire
+    first = min(component)
+    return Fault("liveness", f"without another fault, this repeats for ever: {', '.join(sorted(taken))}", first,
+                 _round(graph, first, inside, kept))  # fmt: skip
+
+
+def _round(graph: Graph, first: int, inside: set[int], kept: _Kept) -> Sequence[tuple[Label | None, int]]:
+    """A shortest way from a state back to itself within its component."""
+    came: dict[int, tuple[int, int]] = {}
+    frontier = [first]
+    while frontier:
+        following: list[int] = []
+        for number in frontier:
+            for place in kept[number]:
+                target = graph.targets[place]
+                if target in inside and target not in came:
+                    came[target] = (number, place)
+                    following.append(target)
+        if first in came:
+            break
+        frontier = following
+    way: list[tuple[Label | None, int]] = []
+    number = first
+    while True:
+        origin, place = came[number]
+        way.append((graph.label(graph.packed[origin], graph.labels[place]), graph.packed[number]))
+        number = origin
+        if number == first:
+            break
+    return [cast("tuple[Label | None, int]", (None, graph.packed[first])), *way[::-1]]

@@ -153,6 +153,8 @@ PROPERTIES: Final[tuple[Property, ...]] = (
     edge("I07", "READY and RESUMED that were waited for are believed",
          _if(f"({_on('ready', states=(State.IDENTIFIED, State.RESUMING))} or "
              f"{_on('resumed', states=(State.RESUMING,))})", "state == State.READY")),
+    edge("I07", "the loss of `ready` is noted when it happens, and at no other time",
+         "updated('note_not_ready') == (before.state == State.READY and moves and state != State.READY)"),
     # I08
     edge("I08", "a fatal close code fails the shard",
          _if(_on("closed", states=(*_LIVE, *_LEAVING), also="event.close == CloseKind.FATAL"),

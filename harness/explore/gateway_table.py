@@ -120,6 +120,7 @@ DROPPED: Final[Mapping[str, str]] = MappingProxyType(
         "request": "only compared with that of an answer, which says whether it is late",
         "fetch_errors": "only stretches the delay of a request",
         "fetch_delay": "only delays a request",
+        "not_ready_since": "only shown; an edge property demands that it is written",
         "stalled_in": "only shown; an edge property demands that it is written",
         "beat_sent_at": "only for the latency",
         "latency": "only shown",

@@ -25,6 +25,7 @@ from gatewright.spec.events import (
 from gatewright.spec.settings import Settings
 from gatewright.spec.states import State
 from tests.fsm.standing import where
+from tests.support.conforms import conforms
 
 URL = "wss://main.example/"
 
@@ -265,6 +266,7 @@ def test_the_die_is_cast_anew_after_every_step_but_a_dispatch() -> None:
     assert next(rolls) == 2  # one for the beginning, one for the first step
 
 
+@conforms("A09", "A25", "P14")
 def test_the_first_heartbeat_is_spread_by_the_die() -> None:
     due: list[float] = []
     for roll in (0.0, 0.25, 0.75):

@@ -29,6 +29,7 @@ from gatewright.spec.states import SOCKET_STATES, State
 from gatewright.spec.table import CELLS, LIVE
 from tests.fsm.exploration import variants
 from tests.fsm.standing import at, where
+from tests.support.conforms import conforms
 from tests.support.tables import Weakened
 
 
@@ -50,6 +51,7 @@ def test_whatever_comes_late_has_a_row_wherever_the_shard_is(state: State) -> No
 
 
 @pytest.mark.parametrize("state", list(State))
+@conforms("P53")
 def test_whatever_comes_late_changes_nothing(state: State) -> None:
     for event in late(state):
         context = shard(state)
@@ -77,6 +79,7 @@ def test_the_same_events_of_the_present_connection_do_something(state: State) ->
     assert changed > 0
 
 
+@conforms("P53")
 def test_a_late_close_of_the_old_socket_leaves_the_new_one_alone() -> None:
     walk = at(State.READY)
     old = walk.gen
@@ -97,6 +100,7 @@ def test_the_abort_of_the_old_socket_may_be_told_after_the_next_one_is_opened() 
     walk.must(Aborted(old))
 
 
+@conforms("P53")
 def test_a_table_that_forgets_the_generation_is_noticed() -> None:
     forgetful = Weakened().unguarded("awaiting_hello.closed.resumable").rows
     walk = Walk(table=forgetful)

@@ -16,6 +16,7 @@ from gatewright.spec.events import (
 from gatewright.spec.settings import Settings
 from gatewright.spec.states import HEARTBEAT_STATES, State
 from tests.fsm.standing import at, does, made, resuming, session_id, where
+from tests.support.conforms import conforms
 
 INTERVAL = 40.0
 
@@ -47,6 +48,7 @@ def until_left(walk: Walk) -> int:
 # -- scheduled beats ---------------------------------------------------------------------------------------------------
 
 
+@conforms("P13")
 def test_hello_starts_the_heartbeat_before_any_session() -> None:
     walk = at(State.AWAITING_HELLO)
     walk.must(Hello(walk.gen, INTERVAL))
@@ -54,6 +56,7 @@ def test_hello_starts_the_heartbeat_before_any_session() -> None:
     assert made(walk, SendHeartbeat) == SendHeartbeat(gen=walk.gen, seq=None)
 
 
+@conforms("P15")
 def test_a_heartbeat_carries_the_last_sequence() -> None:
     walk = at(State.READY)
     walk.must(Dispatched(walk.gen, seq=12))
@@ -61,12 +64,14 @@ def test_a_heartbeat_carries_the_last_sequence() -> None:
     assert made(walk, SendHeartbeat).seq == 12
 
 
+@conforms("P15")
 def test_a_heartbeat_while_resuming_carries_the_stored_sequence() -> None:
     walk = resuming()
     walk.elapse()
     assert made(walk, SendHeartbeat).seq == 1
 
 
+@conforms("P14", "P17")
 def test_heartbeats_follow_each_other_by_the_interval() -> None:
     walk = at(State.READY)
     walk.elapse()
@@ -76,6 +81,7 @@ def test_heartbeats_follow_each_other_by_the_interval() -> None:
     assert walk.now - first == INTERVAL
 
 
+@conforms("P17")
 def test_a_second_hello_changes_neither_schedule_nor_interval() -> None:
     walk = at(State.READY)
     before = walk.core.next_deadline()
@@ -87,6 +93,7 @@ def test_a_second_hello_changes_neither_schedule_nor_interval() -> None:
 
 
 @pytest.mark.parametrize("state", HEARTBEAT_STATES)
+@conforms("P18")
 def test_a_beat_without_an_ack_when_the_next_is_due_is_a_zombie(state: State) -> None:
     walk = beating(state)
     assert until_left(walk) == 1
@@ -94,6 +101,7 @@ def test_a_beat_without_an_ack_when_the_next_is_due_is_a_zombie(state: State) ->
 
 
 @pytest.mark.parametrize("state", HEARTBEAT_STATES)
+@conforms("P18")
 def test_an_ack_in_time_is_no_zombie(state: State) -> None:
     walk = beating(state)
     walk.elapse()
@@ -102,6 +110,7 @@ def test_an_ack_in_time_is_no_zombie(state: State) -> None:
     assert (where(walk), does(walk, SendHeartbeat)) == (state, True)
 
 
+@conforms("P18", "P50")
 def test_a_zombie_is_closed_with_a_code_that_keeps_the_session() -> None:
     walk = at(State.READY)
     until_left(walk)
@@ -129,6 +138,7 @@ def test_an_ack_that_nobody_asked_for_is_harmless() -> None:
     assert (where(walk), does(walk, SendHeartbeat)) == (State.READY, True)
 
 
+@conforms("A07")
 def test_dispatches_prove_no_liveness() -> None:
     walk = at(State.READY)
     walk.elapse()
@@ -149,12 +159,14 @@ def test_the_round_trip_is_measured_from_the_issue_of_the_beat() -> None:
 
 
 @pytest.mark.parametrize("state", [State.AWAITING_HELLO, *HEARTBEAT_STATES])
+@conforms("P19")
 def test_a_beat_that_the_server_asks_for_is_sent_at_once(state: State) -> None:
     walk = at(state) if state is State.AWAITING_HELLO else beating(state)
     walk.must(HeartbeatRequested(walk.gen))
     assert does(walk, SendHeartbeat)
 
 
+@conforms("P19")
 def test_a_requested_beat_does_not_move_the_schedule() -> None:
     walk = at(State.READY)
     before = walk.core.next_deadline()
@@ -162,6 +174,7 @@ def test_a_requested_beat_does_not_move_the_schedule() -> None:
     assert walk.core.next_deadline() == before
 
 
+@conforms("A08")
 def test_a_requested_beat_without_an_ack_makes_no_zombie() -> None:
     walk = at(State.READY)
     walk.elapse()
@@ -171,6 +184,7 @@ def test_a_requested_beat_without_an_ack_makes_no_zombie() -> None:
     assert where(walk) is State.READY
 
 
+@conforms("A08", "P18")
 def test_a_requested_beat_does_not_hide_a_zombie() -> None:
     walk = at(State.READY)
     walk.elapse()
@@ -179,6 +193,7 @@ def test_a_requested_beat_does_not_hide_a_zombie() -> None:
     assert where(walk) is State.STALLED
 
 
+@conforms("A08")
 def test_the_ack_of_a_requested_beat_clears_the_one_that_is_outstanding() -> None:
     walk = at(State.READY)
     walk.elapse()
@@ -204,6 +219,7 @@ def test_while_reading_is_paused_no_zombie_is_seen(state: State) -> None:
     assert (where(walk), does(walk, SendHeartbeat)) == (state, True)
 
 
+@conforms("A07")
 def test_a_pause_after_the_beat_excuses_the_missing_ack() -> None:
     walk = at(State.READY)
     walk.elapse()

@@ -36,6 +36,7 @@ from gatewright.spec.settings import Settings
 from gatewright.spec.states import Cause, State
 from gatewright.spec.table import LIVE
 from tests.fsm.standing import at, does, draining, holding, made, opened, resuming, session_id, wait_of, where
+from tests.support.conforms import conforms
 
 HOLDING = (State.RESUMING, State.READY)
 """Live states in which a session is held."""
@@ -50,6 +51,7 @@ def live(state: State) -> Walk:
 
 
 @pytest.mark.parametrize("state", LIVE)
+@conforms("P45")
 def test_op_7_leaves_from_every_live_state_with_a_code_that_keeps_the_session(state: State) -> None:
     walk = live(state)
     walk.must(ReconnectRequested(walk.gen))
@@ -57,6 +59,7 @@ def test_op_7_leaves_from_every_live_state_with_a_code_that_keeps_the_session(st
     assert does(walk, *withdrawn, CloseKeepingSession)
 
 
+@conforms("P11", "P45")
 def test_op_7_before_hello_keeps_the_session() -> None:
     walk = holding(State.AWAITING_HELLO)
     walk.must(ReconnectRequested(walk.gen))
@@ -64,12 +67,14 @@ def test_op_7_before_hello_keeps_the_session() -> None:
     assert session_id(walk) == "session 1"
 
 
+@conforms("P52")
 def test_the_first_op_7_is_followed_at_once() -> None:
     walk = draining()
     walk.must(CloseFlushed(walk.gen))
     assert wait_of(walk) == 0.0
 
 
+@conforms("P34", "P45")
 def test_after_op_7_the_session_is_resumed() -> None:
     walk = draining()
     walk.must(CloseFlushed(walk.gen))
@@ -81,6 +86,7 @@ def test_after_op_7_the_session_is_resumed() -> None:
 
 @pytest.mark.parametrize("resumable", [False, True])
 @pytest.mark.parametrize("state", [State.AWAITING_HELLO, State.AWAITING_IDENTIFY_SLOT, State.IDENTIFIED])
+@conforms("P46")
 def test_before_a_session_is_live_op_9_refuses_the_handshake(state: State, resumable: bool) -> None:
     walk = live(state)
     walk.must(SessionInvalidated(walk.gen, resumable))
@@ -89,12 +95,14 @@ def test_before_a_session_is_live_op_9_refuses_the_handshake(state: State, resum
 
 
 @pytest.mark.parametrize("resumable", [False, True])
+@conforms("P46")
 def test_op_9_before_hello_drops_the_session_that_was_to_be_resumed(resumable: bool) -> None:
     walk = holding(State.AWAITING_HELLO)
     walk.must(SessionInvalidated(walk.gen, resumable))
     assert session_id(walk) is None
 
 
+@conforms("P39", "P46")
 def test_op_9_false_while_resuming_identifies_at_the_main_url() -> None:
     walk = resuming()
     walk.must(SessionInvalidated(walk.gen, resumable=False))
@@ -103,6 +111,7 @@ def test_op_9_false_while_resuming_identifies_at_the_main_url() -> None:
     assert (socket.url, socket.resume) == (MAIN_URL, False)
 
 
+@conforms("P46", "P47")
 def test_op_9_true_while_resuming_is_a_failed_resume() -> None:
     walk = resuming()
     for _ in range(2):
@@ -114,6 +123,7 @@ def test_op_9_true_while_resuming_is_a_failed_resume() -> None:
     assert session_id(walk) is None
 
 
+@conforms("P34", "P46", "P47")
 def test_op_9_true_in_ready_resumes() -> None:
     walk = at(State.READY)
     walk.must(SessionInvalidated(walk.gen, resumable=True))
@@ -121,6 +131,7 @@ def test_op_9_true_in_ready_resumes() -> None:
     assert opened(walk).resume
 
 
+@conforms("P39", "P46")
 def test_op_9_false_in_ready_drops_the_session() -> None:
     walk = at(State.READY)
     walk.must(SessionInvalidated(walk.gen, resumable=False))
@@ -129,6 +140,7 @@ def test_op_9_false_in_ready_drops_the_session() -> None:
 
 
 @pytest.mark.parametrize("roll", [0.0, 0.5, 0.999])
+@conforms("A01", "P48")
 def test_after_op_9_the_shard_waits_for_one_to_five_seconds(roll: float) -> None:
     walk = at(State.READY, random=lambda: roll)
     walk.must(SessionInvalidated(walk.gen, resumable=True))
@@ -137,12 +149,14 @@ def test_after_op_9_the_shard_waits_for_one_to_five_seconds(roll: float) -> None
 
 
 @pytest.mark.parametrize("resumable", [False, True])
+@conforms("P53")
 def test_op_9_is_void_once_the_socket_is_being_left(resumable: bool) -> None:
     walk = draining()
     walk.must(SessionInvalidated(walk.gen, resumable))
     assert session_id(walk) == "session 1"
 
 
+@conforms("P53")
 def test_op_9_is_void_while_stalled() -> None:
     walk = holding(State.AWAITING_HELLO)
     walk.wait(30.0)
@@ -177,6 +191,7 @@ def test_a_blocked_write_aborts_the_socket(state: State) -> None:
 
 
 @pytest.mark.parametrize("frame", [Hello(1, 40.0), Ready(1, 9, "late"), ReconnectRequested(1)])
+@conforms("P53")
 def test_frames_are_void_once_the_socket_is_being_left(frame: Message) -> None:
     walk = draining()
     before = walk.core.snapshot()
@@ -262,6 +277,7 @@ def test_a_command_that_replaces_the_socket_is_the_cause(state: State) -> None:
 
 
 @pytest.mark.parametrize("state", [State.AWAITING_HELLO, State.RESUMING, State.READY])
+@conforms("P49")
 def test_force_identify_ends_the_session_and_begins_another(state: State) -> None:
     walk = holding(state)
     walk.must(ForceIdentify())

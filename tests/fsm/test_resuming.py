@@ -24,6 +24,7 @@ from gatewright.spec.events import (
 from gatewright.spec.settings import Settings
 from gatewright.spec.states import State
 from tests.fsm.standing import again, at, does, made, opened, ready, resuming, session_id, where
+from tests.support.conforms import conforms
 
 
 def stall(walk: Walk) -> None:
@@ -64,6 +65,7 @@ def give_up_at(walk: Walk, seconds: float) -> None:
 # -- HELLO -------------------------------------------------------------------------------------------------------------
 
 
+@conforms("A13", "P12")
 def test_hello_is_awaited_for_thirty_seconds() -> None:
     walk = at(State.AWAITING_HELLO)
     walk.wait(29.999)
@@ -72,6 +74,7 @@ def test_hello_is_awaited_for_thirty_seconds() -> None:
     assert (where(walk), walk.core.snapshot().stalled_in) == (State.STALLED, State.AWAITING_HELLO)
 
 
+@conforms("P12")
 def test_the_first_stall_in_a_row_resumes_at_the_resume_url() -> None:
     walk = at(State.READY)
     again(walk, State.AWAITING_HELLO)
@@ -79,6 +82,7 @@ def test_the_first_stall_in_a_row_resumes_at_the_resume_url() -> None:
     assert (opened(walk).url, opened_plan(walk)) == (RESUME_URL, True)
 
 
+@conforms("A04", "P40")
 def test_the_second_stall_in_a_row_resumes_at_the_main_url() -> None:
     walk = at(State.READY)
     again(walk, State.AWAITING_HELLO)
@@ -143,6 +147,7 @@ def test_a_stall_that_ends_by_itself_needs_no_abort() -> None:
 # -- the resume URL ----------------------------------------------------------------------------------------------------
 
 
+@conforms("A04")
 def test_one_connect_failure_keeps_the_resume_url() -> None:
     walk = at(State.READY)
     again(walk, State.CONNECTING)
@@ -150,6 +155,7 @@ def test_one_connect_failure_keeps_the_resume_url() -> None:
     assert opened(walk).url == RESUME_URL
 
 
+@conforms("A04", "P40")
 def test_two_connect_failures_resume_through_the_main_url() -> None:
     walk = at(State.READY)
     again(walk, State.CONNECTING)
@@ -159,6 +165,7 @@ def test_two_connect_failures_resume_through_the_main_url() -> None:
     assert (opened(walk).url, opened_plan(walk)) == (MAIN_URL, True)
 
 
+@conforms("P40")
 def test_a_host_that_hangs_counts_like_one_that_refuses() -> None:
     walk = at(State.READY)
     again(walk, State.CONNECTING)
@@ -180,6 +187,7 @@ def test_hello_from_the_resume_url_forgives_its_failures() -> None:
     assert walk.core.session.resume_url == RESUME_URL
 
 
+@conforms("P52")
 def test_connect_failures_never_drop_the_session() -> None:
     walk = at(State.READY)
     again(walk, State.CONNECTING)
@@ -192,6 +200,7 @@ def test_connect_failures_never_drop_the_session() -> None:
 # -- failed resumes ----------------------------------------------------------------------------------------------------
 
 
+@conforms("P35", "P37")
 def test_a_resume_carries_the_session_and_the_last_sequence() -> None:
     walk = at(State.READY)
     walk.must(Dispatched(walk.gen, seq=9))
@@ -200,6 +209,7 @@ def test_a_resume_carries_the_session_and_the_last_sequence() -> None:
     assert made(walk, SendResume) == SendResume(gen=walk.gen, session_id="session 1", seq=9)
 
 
+@conforms("A15")
 def test_two_failed_resumes_keep_the_session() -> None:
     walk = resuming()
     for _ in range(2):
@@ -207,6 +217,7 @@ def test_two_failed_resumes_keep_the_session() -> None:
     assert session_id(walk) == "session 1"
 
 
+@conforms("A15")
 def test_the_third_failed_resume_in_a_row_drops_the_session() -> None:
     walk = resuming()
     for _ in range(3):
@@ -214,6 +225,7 @@ def test_the_third_failed_resume_in_a_row_drops_the_session() -> None:
     assert session_id(walk) is None
 
 
+@conforms("A15")
 def test_after_the_third_failed_resume_the_next_handshake_is_an_identify() -> None:
     walk = resuming()
     for _ in range(3):
@@ -272,6 +284,7 @@ def test_connect_failures_and_stalls_are_no_failed_resumes() -> None:
     assert session_id(walk) == "session 1"
 
 
+@conforms("P31")
 def test_a_server_that_answers_resume_with_ready_has_begun_a_new_session() -> None:
     walk = resuming()
     walk.must(ready(walk, "another"))
@@ -286,6 +299,7 @@ def test_a_second_ready_replaces_the_session_whole() -> None:
     assert (walk.core.session.id, walk.core.session.seq, walk.core.session.resume_url) == ("another", 1, None)
 
 
+@conforms("A16")
 def test_a_lower_sequence_in_resumed_moves_nothing() -> None:
     walk = at(State.READY)
     walk.must(Dispatched(walk.gen, seq=9))
@@ -297,6 +311,7 @@ def test_a_lower_sequence_in_resumed_moves_nothing() -> None:
 # -- waiting for the replay --------------------------------------------------------------------------------------------
 
 
+@conforms("A13")
 def test_a_replay_without_progress_is_given_up_after_two_minutes() -> None:
     walk = resuming()
     give_up_at(walk, 120.0)

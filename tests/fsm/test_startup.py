@@ -33,6 +33,7 @@ from gatewright.spec.protocol import FALLBACK_URL
 from gatewright.spec.settings import Settings
 from gatewright.spec.states import State
 from tests.fsm.standing import IMPORTED, at, does, made, wait_of, where
+from tests.support.conforms import conforms
 
 # -- registration ------------------------------------------------------------------------------------------------------
 
@@ -152,6 +153,7 @@ def test_a_registration_that_ends_after_its_undo_was_given_up_is_ignored(
 # -- metadata ----------------------------------------------------------------------------------------------------------
 
 
+@conforms("P01")
 def test_the_metadata_decide_the_url() -> None:
     walk = at(State.FETCHING_METADATA)
     walk.must(MetadataFetched(1, "wss://decided.example/"))
@@ -191,6 +193,7 @@ def test_transient_failures_are_tried_again_later_each_time() -> None:
     assert delays == [0.25, 0.5, 1.0, 2.0, 2.0]
 
 
+@conforms("P08")
 def test_metadata_are_not_asked_for_before_the_server_allows() -> None:
     walk = at(State.FETCHING_METADATA)
     walk.must(MetadataFailed(1, MetadataError.TRANSIENT, retry_after=4.5))
@@ -206,6 +209,7 @@ def test_failures_do_not_extend_the_time_for_metadata() -> None:
     assert where(walk) is State.CONNECTING
 
 
+@conforms("P08")
 def test_a_refused_token_fails_the_shard() -> None:
     walk = at(State.FETCHING_METADATA)
     walk.must(MetadataFailed(1, MetadataError.FATAL, reason="401"))
@@ -214,6 +218,7 @@ def test_a_refused_token_fails_the_shard() -> None:
     assert walk.core.failure.kind == "metadata"
 
 
+@conforms("P02")
 def test_without_metadata_the_fallback_serves() -> None:
     walk = at(State.FETCHING_METADATA)
     walk.elapse()
@@ -221,6 +226,7 @@ def test_without_metadata_the_fallback_serves() -> None:
     assert made(walk, OpenSocket).url == FALLBACK_URL
 
 
+@conforms("P02")
 def test_after_the_fallback_metadata_are_asked_for_before_the_next_attempt() -> None:
     walk = at(State.FETCHING_METADATA)
     walk.elapse()
@@ -229,6 +235,7 @@ def test_after_the_fallback_metadata_are_asked_for_before_the_next_attempt() -> 
     assert does(walk, FetchMetadata)
 
 
+@conforms("P02")
 def test_a_main_url_that_failed_once_is_tried_again() -> None:
     walk = at(State.CONNECTING)
     walk.must(ConnectFailed(walk.gen))
@@ -236,6 +243,7 @@ def test_a_main_url_that_failed_once_is_tried_again() -> None:
     assert does(walk, OpenSocket)
 
 
+@conforms("P02")
 def test_a_main_url_that_failed_twice_is_looked_up_again() -> None:
     walk = at(State.CONNECTING)
     walk.must(ConnectFailed(walk.gen))
@@ -257,6 +265,7 @@ def test_when_the_lookup_fails_as_well_the_known_url_serves() -> None:
 # -- an imported session -----------------------------------------------------------------------------------------------
 
 
+@conforms("P34", "P41")
 def test_an_imported_session_is_resumed_without_metadata() -> None:
     walk = at(State.REGISTERING, session=IMPORTED)
     walk.must(Registered())
@@ -266,12 +275,14 @@ def test_an_imported_session_is_resumed_without_metadata() -> None:
     assert made(walk, SendResume) == SendResume(gen=1, session_id="imported", seq=7)
 
 
+@conforms("A04")
 def test_an_imported_session_without_a_url_is_resumed_through_the_main_one() -> None:
     walk = at(State.REGISTERING, session=IMPORTED.without_url())
     walk.must(Registered())
     assert made(walk, OpenSocket) == OpenSocket(gen=1, url=FALLBACK_URL, resume=True)
 
 
+@conforms("A04", "P40")
 def test_an_imported_session_whose_url_fails_twice_is_resumed_through_the_main_one() -> None:
     walk = at(State.CONNECTING, session=IMPORTED)
     for _ in range(2):
@@ -295,6 +306,7 @@ def test_force_identify_while_metadata_are_fetched_makes_the_next_handshake_an_i
 # -- the first connection ----------------------------------------------------------------------------------------------
 
 
+@conforms("P09")
 def test_a_handshake_that_never_ends_is_aborted_after_twenty_seconds() -> None:
     walk = at(State.CONNECTING)
     walk.wait(19.999)

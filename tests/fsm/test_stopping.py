@@ -25,6 +25,7 @@ from gatewright.spec.events import (
 )
 from gatewright.spec.states import State
 from tests.fsm.standing import IMPORTED, at, does, draining, holding, made, opened, resuming, session_id, wait_of, where
+from tests.support.conforms import conforms
 
 # -- stop --------------------------------------------------------------------------------------------------------------
 
@@ -118,6 +119,7 @@ def test_stop_after_the_end_is_ignored_and_counted(state: State) -> None:
     assert walk.core.counts[f"{state}.stop"] == 1
 
 
+@conforms("P49")
 def test_a_final_close_waits_for_the_answer_of_the_peer() -> None:
     walk = at(State.READY)
     walk.must(Stop())
@@ -171,6 +173,7 @@ def keeper(state: State) -> Walk:
 
 
 @pytest.mark.parametrize("state", HOLDS)
+@conforms("P49")
 def test_stop_drops_the_session_wherever_one_is_held(state: State) -> None:
     walk = keeper(state)
     walk.must(Stop())
@@ -181,6 +184,7 @@ def test_stop_drops_the_session_wherever_one_is_held(state: State) -> None:
 
 
 @pytest.mark.parametrize("state", [State.AWAITING_HELLO, State.RESUMING, State.READY])
+@conforms("P50")
 def test_suspend_closes_with_a_code_that_keeps_the_session(state: State) -> None:
     walk = holding(state)
     walk.must(Suspend())
@@ -200,6 +204,7 @@ def test_suspend_ends_in_suspended_from_wherever_something_was_begun(state: Stat
 
 
 @pytest.mark.parametrize("state", [state for state in HOLDS if state is not State.IDLE])
+@conforms("P50")
 def test_suspend_keeps_the_session_wherever_one_is_held(state: State) -> None:
     walk = keeper(state)
     held = session_id(walk)
@@ -214,6 +219,7 @@ def test_suspend_cancels_the_metadata_request() -> None:
     assert does(walk, CancelMetadata)
 
 
+@conforms("P34")
 def test_a_suspended_shard_comes_back_with_resume() -> None:
     walk = anywhere(State.SUSPENDED)
     walk.must(Connect())
@@ -263,6 +269,7 @@ def test_fresh_is_stronger_than_resume() -> None:
     assert not opened(walk).resume
 
 
+@conforms("P51")
 def test_a_fatal_close_is_stronger_than_stop() -> None:
     walk = draining(Stop())
     walk.must(Closed(walk.gen, 4014))
@@ -295,6 +302,7 @@ def test_a_shorter_delay_does_not_replace_a_longer_one() -> None:
     assert wait_of(walk) == pytest.approx(3.0)
 
 
+@conforms("A06")
 def test_a_close_that_ends_the_session_counts_while_leaving_to_resume() -> None:
     walk = draining()
     walk.must(Closed(walk.gen, 4009))

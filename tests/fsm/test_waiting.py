@@ -24,6 +24,7 @@ from gatewright.spec.events import (
 from gatewright.spec.settings import Settings
 from gatewright.spec.states import State
 from tests.fsm.standing import again, at, does, made, opened, proven, wait_of, where
+from tests.support.conforms import conforms
 
 
 def acknowledging(walk: Walk, seconds: float) -> None:
@@ -52,11 +53,13 @@ def wait_before(walk: Walk) -> float:
 # -- READY -------------------------------------------------------------------------------------------------------------
 
 
+@conforms("A13", "P20")
 def test_ready_is_awaited_for_two_minutes() -> None:
     walk = at(State.IDENTIFIED)
     assert walk.core.snapshot(walk.now).deadline_in == 120.0
 
 
+@conforms("A13", "P20")
 def test_while_heartbeats_are_acknowledged_ready_is_awaited_longer_each_time_for_an_hour() -> None:
     walk = at(State.IDENTIFIED)
     acknowledging(walk, 4000.0)
@@ -102,6 +105,7 @@ def test_after_the_first_ready_strict_start_up_is_over() -> None:
 # -- slots -------------------------------------------------------------------------------------------------------------
 
 
+@conforms("P22", "P27")
 def test_identify_is_sent_in_the_step_of_the_grant() -> None:
     walk = at(State.AWAITING_IDENTIFY_SLOT)
     walk.must(SlotGranted(walk.gen))
@@ -134,6 +138,7 @@ def test_a_grant_that_comes_too_late_is_given_back() -> None:
     assert walk.made == (ReturnSlot(gen=walk.gen),)
 
 
+@conforms("A11", "P53")
 def test_a_grant_for_an_older_connection_is_given_back_and_not_used() -> None:
     walk = at(State.AWAITING_IDENTIFY_SLOT)
     old = walk.gen
@@ -169,6 +174,7 @@ def test_a_gate_that_names_no_time_is_not_asked_again_at_once() -> None:
 # -- the back-off ------------------------------------------------------------------------------------------------------
 
 
+@conforms("P52")
 def test_attempts_in_a_row_wait_twice_as_long_each_time_up_to_thirty_seconds() -> None:
     walk = at(State.CONNECTING)
     waits: list[float] = []
@@ -180,6 +186,7 @@ def test_attempts_in_a_row_wait_twice_as_long_each_time_up_to_thirty_seconds() -
 
 
 @pytest.mark.parametrize(("roll", "factor"), [(0.0, 0.85), (0.5, 1.0), (0.999_999, 1.15)])
+@conforms("P52")
 def test_the_delay_is_spread_by_the_die(roll: float, factor: float) -> None:
     walk = at(State.CONNECTING, random=lambda: roll)
     walk.must(ConnectFailed(walk.gen))
@@ -187,6 +194,7 @@ def test_the_delay_is_spread_by_the_die(roll: float, factor: float) -> None:
 
 
 @pytest.mark.parametrize("code", [None, 1000, 1001, 4000, 4001, 4005])
+@conforms("P52")
 def test_after_the_first_drop_there_is_no_wait(code: int | None) -> None:
     walk = proven()
     walk.must(Closed(walk.gen, code))
@@ -303,6 +311,7 @@ def refused(walk: Walk) -> float:
 
 
 @pytest.mark.parametrize("shards", [1, 3])
+@conforms("P30", "P52")
 def test_identifies_that_repeat_are_spaced_so_that_they_last_for_a_day(shards: int) -> None:
     walk = at(State.CONNECTING, Settings(shard_count=shards))
     sent = [refused(walk) for _ in range(5)]
@@ -319,6 +328,7 @@ def test_a_smaller_budget_spaces_them_further_apart() -> None:
     assert refused(walk) - first == pytest.approx(864.0)
 
 
+@conforms("P29")
 def test_a_larger_budget_does_not_bring_them_closer() -> None:
     walk = at(State.FETCHING_METADATA)
     walk.must(MetadataFetched(1, "wss://main.example/", total=100_000))
@@ -338,6 +348,7 @@ def test_a_proven_session_ends_the_spacing() -> None:
     assert wait_of(walk) == 0.0
 
 
+@conforms("P41", "P52")
 def test_resumes_are_not_spaced() -> None:
     walk = at(State.CONNECTING)
     refused(walk)

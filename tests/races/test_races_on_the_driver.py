@@ -41,6 +41,7 @@ from gatewright.spec.session import Metadata
 from gatewright.spec.states import State
 from gatewright.transport.errors import MetadataRefused
 from gatewright.transport.seams import MetadataUnavailable
+from tests.support.conforms import conforms
 from tests.support.shards import TOKEN, Answers, Late, Recording, Streams, collect, gateway, handshakes, shard_on, types
 from tests.support.stages import stage
 
@@ -269,6 +270,7 @@ async def test_r19_the_naive_model_takes_the_process_with_it(autojump_clock: Moc
 
 
 @pytest.mark.parametrize("url", ["", "::", "wss://", "javascript:alert(1)"])
+@conforms("P35")
 async def test_r20_a_bad_resume_url_resumes_at_the_main_one(autojump_clock: MockClock, url: str) -> None:
     script = [Connection(ready=Amend({"resume_gateway_url": url}), after_ready=Delay(1)), Connection()]
     async with gateway(script=script) as fake, shard_on(fake) as shard:

@@ -9,6 +9,7 @@ from gatewright.spec.protocol import FATAL_CLOSE_CODES, CloseCode, CloseKind, cl
 from gatewright.spec.session import Session
 from gatewright.spec.states import State, Then
 from gatewright.spec.table import LIVE
+from tests.support.conforms import conforms
 
 # The table of protocol section 3.1 with its additions, written out: code → what the next handshake is.
 RESUMES = (None, 1000, 1001, 1006, 3000, 4000, 4001, 4002, 4005, 4008, 4015, 4900, 4999)
@@ -39,6 +40,7 @@ def closed(state: State, code: int | None, *, held: bool, then: Then = Then.RETR
 
 @pytest.mark.parametrize("code", RESUMES)
 @pytest.mark.parametrize(("state", "held"), [*PLACES, *LEFT])
+@conforms("A05", "A06", "P34")
 def test_a_resumable_close_keeps_the_session_that_is_held(state: State, held: bool, code: int | None) -> None:
     after = closed(state, code, held=held)
     assert after.state is State.BACKING_OFF
@@ -47,6 +49,7 @@ def test_a_resumable_close_keeps_the_session_that_is_held(state: State, held: bo
 
 @pytest.mark.parametrize("code", IDENTIFIES)
 @pytest.mark.parametrize(("state", "held"), [*PLACES, *LEFT])
+@conforms("A06", "P34")
 def test_a_close_that_ends_the_session_leaves_none(state: State, held: bool, code: int) -> None:
     after = closed(state, code, held=held)
     assert after.state is State.BACKING_OFF
@@ -55,6 +58,7 @@ def test_a_close_that_ends_the_session_leaves_none(state: State, held: bool, cod
 
 @pytest.mark.parametrize("code", FAILS)
 @pytest.mark.parametrize(("state", "held"), [*PLACES, *LEFT])
+@conforms("P51")
 def test_a_fatal_close_fails_with_its_code(state: State, held: bool, code: int) -> None:
     after = closed(state, code, held=held)
     assert after.state is State.FAILED
@@ -64,6 +68,7 @@ def test_a_fatal_close_fails_with_its_code(state: State, held: bool, code: int) 
 
 @pytest.mark.parametrize("then", list(Then))
 @pytest.mark.parametrize("code", FAILS)
+@conforms("P51")
 def test_a_fatal_close_counts_whatever_was_to_come_after_draining(then: Then, code: int) -> None:
     assert closed(State.DRAINING, code, held=False, then=then).state is State.FAILED
 
@@ -76,6 +81,7 @@ def test_a_failure_says_in_a_sentence_what_to_do(code: int) -> None:
     assert failure.reason.endswith(".")
 
 
+@conforms("A06", "P55")
 def test_rate_limited_keeps_the_session_and_waits_for_the_send_window() -> None:
     after = closed(State.READY, 4008, held=True)
     assert after.session == SESSION

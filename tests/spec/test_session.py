@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gatewright.spec.protocol import DAY, MAX_SESSION_ID
 from gatewright.spec.session import MAX_SESSION_AGE, Session, SessionInvalid, SessionRefusal
+from tests.support.conforms import conforms
 
 SESSION = Session(
     id="0123456789abcdef",
@@ -186,6 +187,7 @@ def reason(session: Session = SESSION, **changes: Any) -> SessionRefusal | None:
         ({"now": SESSION.created - DAY}, None),
     ],
 )
+@conforms("P44", "P92")
 def test_it_is_refused_where_it_cannot_be_resumed(changes: dict[str, Any], expected: SessionRefusal | None) -> None:
     """P44, P92."""
     assert reason(**changes) is expected

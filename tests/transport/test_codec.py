@@ -19,6 +19,7 @@ from gatewright.transport.codec import (
 )
 from gatewright.transport.dispatch import Dispatch
 from gatewright.transport.token import Token
+from tests.support.conforms import conforms
 
 NOW = 1_700_000_000.5
 SECRET = "MTIz.abc.hunter2"
@@ -58,6 +59,7 @@ WITHOUT_DATA = [
 @pytest.mark.parametrize(("op", "event"), WITHOUT_DATA)
 @pytest.mark.parametrize("form", ['{"op":%d}', '{"t":null,"s":null,"op":%d,"d":null}', '{"op":%d,"_trace":["x"]}'])
 @pytest.mark.parametrize("encode", [str, str.encode])
+@conforms("P78")
 def test_keys_may_be_missing_or_null(
     op: int, event: events.Event, form: str, encode: Callable[[str], str | bytes]
 ) -> None:
@@ -65,6 +67,7 @@ def test_keys_may_be_missing_or_null(
 
 
 @pytest.mark.parametrize("op", [2, 3, 4, 5, 6, 8, 12, 31, 43, 999, -1, 10**18])
+@conforms("P78")
 def test_an_opcode_that_only_clients_send_or_nobody_knows_is_unknown_and_harmless(op: int) -> None:
     assert read_object(op=op, d={"x": 1}, s=None, t=None) == (events.UnknownMessage(7, op), None)
 
@@ -81,6 +84,7 @@ def test_an_opcode_that_only_clients_send_or_nobody_knows_is_unknown_and_harmles
         ("{}", False),
     ],
 )
+@conforms("P47")
 def test_an_invalid_session_is_resumable_only_when_it_says_so(text: str, resumable: bool) -> None:
     assert event_of(f'{{"op":9,"d":{text}}}') == events.SessionInvalidated(7, resumable)
 
@@ -104,6 +108,7 @@ def test_an_invalid_session_without_data_is_not_resumable() -> None:
         ("1e300", 600.0),
     ],
 )
+@conforms("P14")
 def test_hello_gives_the_interval_in_seconds_and_within_bounds(milliseconds: str, seconds: float) -> None:
     event = event_of(f'{{"op":10,"d":{{"heartbeat_interval":{milliseconds},"_trace":["x"]}},"s":null,"t":null}}')
     assert isinstance(event, events.Hello)
@@ -133,6 +138,7 @@ def test_hello_without_a_positive_interval_breaks_the_protocol(data: str) -> Non
 # -- dispatches --------------------------------------------------------------------------------------------------------
 
 
+@conforms("P42")
 def test_a_dispatch_becomes_an_event_for_the_core_and_one_for_the_consumer() -> None:
     event, dispatch = read_object(op=0, s=5, t="MESSAGE_CREATE", d={"id": "1", "content": "h\u00e4"})
     assert event == events.Dispatched(7, 5, "MESSAGE_CREATE")
@@ -141,6 +147,7 @@ def test_a_dispatch_becomes_an_event_for_the_core_and_one_for_the_consumer() -> 
     assert dispatch.data == {"id": "1", "content": "h\u00e4"}
 
 
+@conforms("P78")
 def test_a_dispatch_of_a_type_that_nobody_knows_comes_through() -> None:
     event, dispatch = read_object(op=0, s=5, t="SOMETHING_NEW", d=None)
     assert event == events.Dispatched(7, 5, "SOMETHING_NEW")
@@ -169,6 +176,7 @@ def test_a_dispatch_without_a_sequence_and_a_type_breaks_the_protocol(keys: dict
     assert violation_of(json.dumps({"op": 0, "d": {}, **keys})) is ViolationKind.BAD_ENVELOPE
 
 
+@conforms("P38")
 def test_resumed_ends_the_replay_and_is_delivered() -> None:
     event, dispatch = read_object(op=0, s=37448, t="RESUMED", d={"_trace": ["x"]})
     assert event == events.Resumed(7, 37448)
@@ -197,6 +205,7 @@ def ready(**changes: object) -> events.Ready:
     return event
 
 
+@conforms("P31")
 def test_ready_carries_what_a_resume_will_need() -> None:
     assert ready() == events.Ready(
         gen=7,
@@ -209,6 +218,7 @@ def test_ready_carries_what_a_resume_will_need() -> None:
 
 
 @pytest.mark.parametrize("url", [None, 7, "", "gateway.discord.gg", "http://x", "ws://gateway.discord.gg", ["wss://x"]])
+@conforms("P35")
 def test_a_bad_resume_url_leaves_a_ready_without_one(url: object) -> None:
     assert ready(resume_gateway_url=url).resume_url is None
 

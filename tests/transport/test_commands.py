@@ -23,6 +23,7 @@ from gatewright.transport.commands import (
     UserCommand,
     encode_command,
 )
+from tests.support.conforms import conforms
 
 GUILD = 41771983423143937
 
@@ -87,11 +88,13 @@ def sent(command: UserCommand) -> dict[str, Any]:
         (RequestChannelInfo(GUILD, ["status"]), 43, {"guild_id": str(GUILD), "fields": ["status"]}),
     ],
 )
+@conforms("A27", "P58", "P61", "P68", "P69")
 def test_a_command_is_sent_as_the_documentation_has_it(command: UserCommand, op: int, data: dict[str, Any]) -> None:
     assert command.op == op
     assert sent(command) == data
 
 
+@conforms("A26", "P58")
 def test_offline_is_sent_as_invisible_for_it_would_have_no_effect() -> None:
     assert sent(UpdatePresence(status="offline"))["status"] == "invisible"
     assert UpdatePresence(status="offline") == UpdatePresence(status="invisible")
@@ -136,12 +139,14 @@ WRONG: list[Callable[[], object]] = [
 
 
 @pytest.mark.parametrize("make", WRONG)
+@conforms("A24", "P58", "P61", "P64", "P69")
 def test_a_command_that_the_gateway_would_close_on_is_refused_here(make: Callable[[], object]) -> None:
     with pytest.raises(ConfigurationError):
         make()
 
 
 @pytest.mark.parametrize("wrong", [-1, 2**64, True, 1.0, None, "", "x", " 1", "-1", str(2**64), "9" * 5000, "\u0661"])
+@conforms("P79")
 def test_what_is_not_64_bits_is_no_id(wrong: Any) -> None:
     with pytest.raises(ConfigurationError) as refused:
         RequestChannelInfo(wrong)
@@ -149,11 +154,13 @@ def test_what_is_not_64_bits_is_no_id(wrong: Any) -> None:
 
 
 @given(st.integers(0, 2**64 - 1))
+@conforms("P79")
 def test_an_id_is_sent_as_text_whether_it_was_given_as_text_or_as_a_number(identity: int) -> None:
     assert RequestChannelInfo(identity) == RequestChannelInfo(str(identity))
     assert sent(RequestChannelInfo(identity))["guild_id"] == str(identity)
 
 
+@conforms("P64")
 def test_a_nonce_of_32_bytes_is_accepted() -> None:
     assert sent(RequestGuildMembers(GUILD, query="", nonce="\u00e9" * 16))["nonce"] == "\u00e9" * 16
 
@@ -167,6 +174,7 @@ def test_a_nonce_of_32_bytes_is_accepted() -> None:
         (RequestGuildMembers(GUILD, user_ids=[1]), False),
     ],
 )
+@conforms("P62", "P63")
 def test_a_request_knows_whether_it_falls_under_the_limit_of_whole_lists(
     command: RequestGuildMembers, whole: bool
 ) -> None:
@@ -174,6 +182,7 @@ def test_a_request_knows_whether_it_falls_under_the_limit_of_whole_lists(
 
 
 @pytest.mark.parametrize("count", [1, 175, 176, 177, 400, 1000])
+@conforms("P68")
 def test_a_long_soundboard_request_is_split_into_parts_that_fit(count: int) -> None:
     ids = [2**64 - 1 - number for number in range(count)]
     parts = RequestSoundboardSounds(ids).split()
@@ -181,6 +190,7 @@ def test_a_long_soundboard_request_is_split_into_parts_that_fit(count: int) -> N
     assert len(parts) == math.ceil(count / 176)
 
 
+@conforms("P54")
 def test_a_command_that_is_too_large_is_refused_with_its_size() -> None:
     with pytest.raises(PayloadTooLarge) as refused:
         encode_command(RequestSoundboardSounds(range(10**18, 10**18 + 200)))

@@ -7,11 +7,13 @@ from wsproto.events import AcceptConnection, CloseConnection, TextMessage
 
 from gatewright.spec.events import Aborted, Closed, ConnectError, ConnectFailed, Opened
 from gatewright.transport.seams import ConnectionUnavailable
+from tests.support.conforms import conforms
 from tests.support.connections import pair
 
 REJECTED = b"HTTP/1.1 %d No\r\ncontent-length: 2\r\n\r\nno"
 
 
+@conforms("P07")
 async def test_an_answered_upgrade_opens_it(autojump_clock: MockClock) -> None:
     async with pair() as at:
         await at.peer.accept()
@@ -28,6 +30,7 @@ async def test_a_stream_that_cannot_be_opened_says_why(autojump_clock: MockClock
 
 
 @pytest.mark.parametrize("status", [200, 301, 400, 401, 403, 429, 500, 503])
+@conforms("P05")
 async def test_a_status_instead_of_101_is_a_rejection(autojump_clock: MockClock, status: int) -> None:
     async with pair() as at:
         await at.peer.events()

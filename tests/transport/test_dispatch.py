@@ -3,6 +3,7 @@
 import pytest
 
 from gatewright.transport.dispatch import Dispatch, UndecodableData
+from tests.support.conforms import conforms
 
 
 def test_the_data_is_decoded_once() -> None:
@@ -38,6 +39,7 @@ def test_the_repr_is_short_and_shows_no_payload() -> None:
     assert repr(dispatch) == "<Dispatch MESSAGE_CREATE seq=5 replayed>"
 
 
+@conforms("P43")
 def test_a_dispatch_knows_the_pair_that_makes_it_unique() -> None:
     dispatch = Dispatch("X", 5, b"1")
     assert (dispatch.session_id, dispatch.replayed) == ("", False)

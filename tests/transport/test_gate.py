@@ -9,6 +9,7 @@ import trio.testing
 
 from gatewright.transport.gate import HOLD, InMemoryIdentifyGate
 from gatewright.transport.seams import Slot
+from tests.support.conforms import conforms
 from tests.transport.gates import identify, ignore, metadata, new_gate
 
 # -- spacing -----------------------------------------------------------------------------------------------------------
@@ -24,6 +25,7 @@ async def test_a_free_slot_is_granted_at_once_and_nobody_is_told_of_a_queue(
     assert trio.current_time() == 0.0
 
 
+@conforms("A12", "P27", "P28")
 async def test_identifies_of_one_bucket_are_more_than_five_seconds_apart(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
@@ -32,6 +34,7 @@ async def test_identifies_of_one_bucket_are_more_than_five_seconds_apart(
     assert [later - earlier for earlier, later in pairwise(times)] == pytest.approx([5.5, 5.5, 5.5])
 
 
+@conforms("A11", "P28")
 async def test_the_spacing_counts_from_the_sending_and_not_from_the_grant(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
@@ -42,12 +45,14 @@ async def test_the_spacing_counts_from_the_sending_and_not_from_the_grant(
     assert await identify(gate, 1) == pytest.approx(15.5)
 
 
+@conforms("P28")
 async def test_slack_is_added_at_random(autojump_clock: trio.testing.MockClock) -> None:
     gate = InMemoryIdentifyGate(random=lambda: 0.5)
     await identify(gate)
     assert await identify(gate) == pytest.approx(5.75)
 
 
+@conforms("P27")
 async def test_buckets_do_not_wait_for_each_other(autojump_clock: trio.testing.MockClock) -> None:
     gate = new_gate()
     gate.learn(metadata(max_concurrency=2))
@@ -55,6 +60,7 @@ async def test_buckets_do_not_wait_for_each_other(autojump_clock: trio.testing.M
     assert [await identify(gate, shard_id) for shard_id in (2, 3)] == pytest.approx([5.5, 5.5])
 
 
+@conforms("A20", "P27")
 async def test_shards_of_a_bucket_go_in_the_order_of_their_ids_and_then_of_their_coming(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
@@ -73,6 +79,7 @@ async def test_shards_of_a_bucket_go_in_the_order_of_their_ids_and_then_of_their
     assert order == ["1a", "1b", "2", "3"]
 
 
+@conforms("P27")
 async def test_only_one_slot_of_a_bucket_is_out_at_a_time(autojump_clock: trio.testing.MockClock) -> None:
     gate = new_gate()
     slot = await gate.acquire(shard_id=0, on_queued=ignore)

@@ -16,6 +16,7 @@ from gatewright.spec.events import SlotRefusal
 from gatewright.spec.protocol import DAY
 from gatewright.transport.gate import UNKNOWN_RESET, IdentifyBudget, InMemoryIdentifyGate
 from gatewright.transport.seams import GateUnavailable
+from tests.support.conforms import conforms
 from tests.transport.gates import identify, ignore, metadata, new_gate
 
 # -- the budget --------------------------------------------------------------------------------------------------------
@@ -28,6 +29,7 @@ async def refused(gate: InMemoryIdentifyGate, shard_id: int = 0) -> float:
     return refusal.value.retry_after
 
 
+@conforms("P30")
 async def test_the_reserve_is_left_alone(autojump_clock: trio.testing.MockClock) -> None:
     gate = new_gate(spacing=0.0)
     gate.learn(metadata(total=1000, remaining=103, reset_after=3600))
@@ -58,6 +60,7 @@ async def test_only_one_may_be_the_very_first(autojump_clock: trio.testing.MockC
     await identify(gate, 1)
 
 
+@conforms("P29", "P30")
 async def test_nothing_is_granted_when_nothing_remains(autojump_clock: trio.testing.MockClock) -> None:
     gate = new_gate()
     gate.learn(metadata(remaining=0, reset_after=120))
@@ -66,6 +69,7 @@ async def test_nothing_is_granted_when_nothing_remains(autojump_clock: trio.test
     await identify(gate)
 
 
+@conforms("A22")
 async def test_a_reset_that_the_server_does_not_tell_is_neither_now_nor_never(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
@@ -85,6 +89,7 @@ async def test_a_newer_answer_of_the_server_ends_a_refusal(autojump_clock: trio.
     await identify(gate)
 
 
+@conforms("P30")
 async def test_what_was_sent_lately_is_taken_off_the_server_s_answer(autojump_clock: trio.testing.MockClock) -> None:
     gate = new_gate()
     await identify(gate, 0)
@@ -107,6 +112,7 @@ async def test_the_same_answer_out_of_a_cache_does_not_renew_the_budget(autojump
     assert gate.budget().resets_in == pytest.approx(3540)
 
 
+@conforms("P29", "P30")
 async def test_the_own_count_holds_whatever_the_server_says(autojump_clock: trio.testing.MockClock) -> None:
     gate = new_gate(spacing=0.0, reserve=0)
     gate.learn(metadata(total=10, remaining=10, reset_after=3600))
@@ -301,6 +307,7 @@ class World:
 
 
 @given(st.integers(0, 2**32))
+@conforms("P27", "P29")
 def test_whatever_happens_no_bucket_and_no_day_gets_more_than_its_due(seed: int) -> None:
     world = World(seed)
     trio.run(world.run, clock=trio.testing.MockClock(autojump_threshold=0))

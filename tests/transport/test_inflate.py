@@ -30,6 +30,7 @@ from gatewright.transport.inflate import (
     inflater,
 )
 from tests.support.compression import ALL, COMPRESSED, PAYLOAD, STREAMS, ZLIB, ZSTD_LIBRARY, deflater, needs_zstd
+from tests.support.conforms import conforms
 
 FLUSHED = b"\x00\x00\xff\xff"
 MIB = 1024 * 1024
@@ -44,6 +45,7 @@ def feed_all(inflating: Inflater, frames: Sequence[bytes]) -> list[str | bytes]:
 
 @ALL
 @given(messages=st.lists(st.binary(min_size=1), max_size=8), level=st.integers(0, 9))
+@conforms("P74", "P75", "P76")
 def test_messages_come_out_as_they_went_in(kind: Compression, messages: list[bytes], level: int) -> None:
     deflate = deflater(kind, level)
     assert feed_all(inflater(kind), [deflate(message) for message in messages]) == messages
@@ -60,6 +62,7 @@ def test_a_large_message_comes_out_as_it_went_in(kind: Compression, size: int, n
 
 
 @given(messages=st.lists(st.binary(min_size=1), min_size=1, max_size=5), level=st.integers(0, 9), data=st.data())
+@conforms("P75")
 def test_a_zlib_stream_gives_the_same_messages_however_it_is_cut_into_frames(
     messages: list[bytes], level: int, data: st.DataObject
 ) -> None:
@@ -75,6 +78,7 @@ def test_a_zlib_stream_gives_the_same_messages_however_it_is_cut_into_frames(
 
 
 @pytest.mark.parametrize("at", [1, 2, 3])
+@conforms("P75")
 def test_a_flush_that_is_split_over_two_frames_does_not_glue_messages(at: int) -> None:
     """The documentation's own sample looks at the last frame's tail, and glues them (P75)."""
     deflate, inflating = deflater(ZLIB), inflater(ZLIB)
@@ -101,6 +105,7 @@ def test_a_zstd_stream_that_is_cut_against_the_rules_still_invents_and_loses_not
 
 
 @ALL
+@conforms("P74")
 def test_a_text_message_was_not_compressed_and_passes_as_it_is(kind: Compression) -> None:
     deflate, inflating = deflater(kind), inflater(kind)
     assert inflating.feed('{"op":10}') == '{"op":10}'
@@ -128,6 +133,7 @@ def test_a_flush_without_content_is_no_message() -> None:
 
 
 @STREAMS
+@conforms("P77")
 def test_every_inflater_has_a_context_of_its_own(kind: Compression) -> None:
     before, after = deflater(kind), deflater(kind)
     old, new = inflater(kind), inflater(kind)
@@ -142,6 +148,7 @@ def test_every_inflater_has_a_context_of_its_own(kind: Compression) -> None:
 
 
 @STREAMS
+@conforms("P77")
 def test_an_error_poisons_a_stream_for_good(kind: Compression) -> None:
     deflate, inflating = deflater(kind), inflater(kind)
     assert inflating.feed(deflate(b"one")) == b"one"
@@ -151,6 +158,7 @@ def test_an_error_poisons_a_stream_for_good(kind: Compression) -> None:
         inflating.feed(deflate(b"two"))
 
 
+@conforms("P74")
 def test_an_error_in_one_payload_is_not_the_next_ones() -> None:
     inflating = inflater(PAYLOAD)
     with pytest.raises(CorruptCompression, match="damaged"):
@@ -358,6 +366,7 @@ def test_zstd_without_a_library_for_it_is_refused_with_the_way_to_get_it(monkeyp
     assert compression("zlib-stream") is ZLIB
 
 
+@conforms("P73")
 def test_only_a_stream_is_asked_for_in_the_url() -> None:
     """Payload compression is asked for in IDENTIFY, and the query would disable it (P73)."""
     assert {kind.value: kind.query for kind in Compression} == {

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from gatewright.spec.errors import ConfigurationError
 from gatewright.spec.protocol import Opcode
 from gatewright.transport.limiter import SLACK, SendLimiter, reserve
+from tests.support.conforms import conforms
 
 COMMAND = Opcode.REQUEST_GUILD_MEMBERS
 
@@ -26,6 +27,7 @@ def send(limiter: SendLimiter, op: Opcode, times: int = 1) -> None:
 
 
 @pytest.mark.parametrize(("interval", "kept"), [(41.25, 3), (45.0, 3), (60.0, 2), (600.0, 2), (30.0, 3), (1.0, 61)])
+@conforms("P21", "P56")
 def test_the_reserve_covers_the_beats_of_a_window_and_one_more(interval: float, kept: int) -> None:
     assert reserve(interval) == kept
 
@@ -36,6 +38,7 @@ def test_there_is_no_reserve_for_an_interval_that_is_not_positive(interval: floa
         reserve(interval)
 
 
+@conforms("P56")
 def test_commands_may_use_all_but_the_reserve_at_once() -> None:
     limiter = SendLimiter(Clock(), reserve=3)
     for _ in range(117):
@@ -44,6 +47,7 @@ def test_commands_may_use_all_but_the_reserve_at_once() -> None:
     assert limiter.delay_for(COMMAND) == pytest.approx(60.0 + SLACK)
 
 
+@conforms("A10", "P21")
 def test_heartbeats_are_counted_against_commands() -> None:
     limiter = SendLimiter(Clock(), reserve=3)
     send(limiter, Opcode.HEARTBEAT, 13)
@@ -63,12 +67,14 @@ def test_beats_within_the_reserve_take_nothing_from_commands() -> None:
 
 
 @pytest.mark.parametrize("op", [Opcode.HEARTBEAT, Opcode.IDENTIFY, Opcode.RESUME])
+@conforms("P21")
 def test_what_keeps_the_connection_alive_never_waits(op: Opcode) -> None:
     limiter = SendLimiter(Clock())
     send(limiter, COMMAND, 200)
     assert limiter.delay_for(op) == 0.0
 
 
+@conforms("A10", "P55", "P56")
 def test_the_window_slides_instead_of_starting_anew() -> None:
     clock = Clock()
     limiter = SendLimiter(clock, limit=3, window=60.0, reserve=1, slack=0.0)
@@ -82,6 +88,7 @@ def test_the_window_slides_instead_of_starting_anew() -> None:
     assert limiter.delay_for(COMMAND) == pytest.approx(30)
 
 
+@conforms("P56")
 def test_the_reserve_follows_the_interval_that_hello_gave() -> None:
     limiter = SendLimiter(Clock(), reserve=3)
     send(limiter, COMMAND, 100)
@@ -104,6 +111,7 @@ def test_a_reserve_leaves_at_least_one_send_to_commands() -> None:
     assert limiter.delay_for(COMMAND) == 0.0
 
 
+@conforms("P58")
 def test_presences_have_a_limit_of_their_own() -> None:
     clock = Clock()
     limiter = SendLimiter(clock)
@@ -141,6 +149,7 @@ STEPS = st.lists(
 
 
 @given(STEPS, st.floats(5, 60))
+@conforms("P55")
 def test_whoever_waits_as_told_never_passes_a_limit_and_is_not_put_off_for_ever(
     steps: list[tuple[float, Opcode]], interval: float
 ) -> None:

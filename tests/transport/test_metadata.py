@@ -23,6 +23,7 @@ from gatewright.transport.metadata import MAX_BODY, PROJECT_URL, HttpMetadataSou
 from gatewright.transport.seams import ConnectionUnavailable, MetadataUnavailable, StreamOpener
 from gatewright.transport.token import Token
 from gatewright.transport.urls import GatewayUrl, UnusableUrl
+from tests.support.conforms import conforms
 from tests.transport.loopback import free_port, serve
 
 SECRET = "MTIz.abc.hunter2"
@@ -80,6 +81,7 @@ async def failure(reply: bytes, *, requests: list[bytes] | None = None) -> Metad
 
 
 @pytest.mark.sockets
+@conforms("P01", "P08")
 async def test_the_request_is_the_one_that_discord_demands() -> None:
     requests: list[bytes] = []
     assert await fetch(response(), requests=requests) == METADATA
@@ -115,6 +117,7 @@ async def test_the_token_is_in_no_log_whatever_its_level(status: int, caplog: py
         (None, PROJECT_URL),
     ],
 )
+@conforms("P08")
 def test_the_user_agent_names_the_project_as_it_was_packaged(
     addresses: list[str] | None, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +156,7 @@ def test_a_timeout_that_is_not_positive_is_refused(timeout: float) -> None:
 
 @pytest.mark.sockets
 @pytest.mark.parametrize("status", [401, 403])
+@conforms("P08")
 async def test_a_refused_token_is_fatal(status: int) -> None:
     refused = await failure(response(status, '{"message": "401: Unauthorized", "code": 0}'))
     assert refused.error is MetadataError.FATAL
@@ -180,6 +184,7 @@ async def test_a_server_in_trouble_is_asked_again(status: int) -> None:
         (response(429, "[" * 100_000, Retry_After="inf"), 0.0),
     ],
 )
+@conforms("P08")
 async def test_the_wait_that_the_server_asks_for_is_told_in_seconds(reply: bytes, seconds: float) -> None:
     refused = await failure(reply)
     assert refused.error is MetadataError.TRANSIENT
@@ -244,11 +249,13 @@ async def test_any_other_status_is_malformed_and_no_redirect_is_followed(status:
 
 @pytest.mark.sockets
 @pytest.mark.parametrize(("milliseconds", "seconds"), [(0, 0.0), (1500, 1.5), (2.5, 0.0025), (10**15, DAY)])
+@conforms("A22", "P30")
 async def test_the_reset_is_told_in_seconds_and_may_be_zero(milliseconds: float, seconds: float) -> None:
     assert (await fetch(response(200, limited(reset_after=milliseconds)))).reset_after == pytest.approx(seconds)
 
 
 @pytest.mark.sockets
+@conforms("P78")
 async def test_unknown_fields_are_ignored() -> None:
     assert await fetch(response(200, changed(new_field=[1, {"a": None}]))) == METADATA
 

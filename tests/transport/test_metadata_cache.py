@@ -12,6 +12,7 @@ from gatewright.spec.session import Metadata
 from gatewright.transport.metadata import CachedMetadataSource, StaticMetadataSource
 from gatewright.transport.seams import MetadataUnavailable
 from gatewright.transport.urls import UnusableUrl
+from tests.support.conforms import conforms
 
 # -- given -------------------------------------------------------------------------------------------------------------
 
@@ -50,6 +51,7 @@ def unavailable(error: MetadataError, retry_after: float = 0.0) -> MetadataUnava
     return MetadataUnavailable(error, "because", retry_after)
 
 
+@conforms("P08")
 async def test_many_shards_that_ask_at_once_make_one_request(autojump_clock: trio.testing.MockClock) -> None:
     inner = Scripted(numbered(1))
     cache = CachedMetadataSource(inner)
@@ -67,6 +69,7 @@ async def test_many_shards_that_ask_at_once_make_one_request(autojump_clock: tri
     assert trio.current_time() == pytest.approx(1)
 
 
+@conforms("P03")
 async def test_an_answer_serves_briefly_and_is_then_asked_for_again(autojump_clock: trio.testing.MockClock) -> None:
     inner = Scripted(numbered(1), numbered(2))
     cache = CachedMetadataSource(inner, limit_ttl=30)
@@ -79,6 +82,7 @@ async def test_an_answer_serves_briefly_and_is_then_asked_for_again(autojump_clo
 
 
 @pytest.mark.parametrize("error", [MetadataError.TRANSIENT, MetadataError.MALFORMED])
+@conforms("P02")
 async def test_an_old_answer_serves_when_no_new_one_can_be_had(
     autojump_clock: trio.testing.MockClock, error: MetadataError
 ) -> None:
@@ -105,6 +109,7 @@ async def test_a_refused_token_is_fatal_whatever_is_remembered(autojump_clock: t
     assert (await cache.fetch()).remaining == 3
 
 
+@conforms("P08")
 async def test_a_rate_limit_is_kept_for_all_who_ask(autojump_clock: trio.testing.MockClock) -> None:
     inner = Scripted(unavailable(MetadataError.TRANSIENT, 60.0), numbered(2))
     cache = CachedMetadataSource(inner)
@@ -184,6 +189,7 @@ async def test_a_source_that_breaks_hangs_nobody(autojump_clock: trio.testing.Mo
 
 
 @pytest.mark.parametrize(("url_ttl", "limit_ttl"), [(60.0, -1.0), (5.0, 10.0)])
+@conforms("P03")
 def test_a_url_that_lives_shorter_than_its_budget_is_refused(url_ttl: float, limit_ttl: float) -> None:
     with pytest.raises(ConfigurationError):
         CachedMetadataSource(Scripted(), url_ttl=url_ttl, limit_ttl=limit_ttl)

@@ -8,6 +8,7 @@ from gatewright.spec.protocol import Opcode
 from gatewright.transport.errors import ConnectionLost
 from gatewright.transport.limiter import SendLimiter
 from gatewright.transport.outbox import Fate, Outbox
+from tests.support.conforms import conforms
 
 MEMBERS, PRESENCE, BEAT = Opcode.REQUEST_GUILD_MEMBERS, Opcode.PRESENCE_UPDATE, Opcode.HEARTBEAT
 
@@ -35,6 +36,7 @@ class Caller:
         self.end = self.end or "cancelled"
 
 
+@conforms("P21")
 async def test_what_the_machine_sends_goes_first(autojump_clock: MockClock) -> None:
     box = outbox()
     async with trio.open_nursery() as nursery:
@@ -172,6 +174,7 @@ async def test_a_presence_that_has_to_wait_lets_the_others_pass(autojump_clock: 
     assert len(sent) == 8
 
 
+@conforms("P21")
 async def test_a_heartbeat_never_waits_for_the_limit(autojump_clock: MockClock) -> None:
     limiter = SendLimiter(trio.current_time)
     box = Outbox(limiter)

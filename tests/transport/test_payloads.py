@@ -18,6 +18,7 @@ from gatewright.transport.codec import (
 )
 from gatewright.transport.commands import Activity, UpdatePresence
 from gatewright.transport.token import Token
+from tests.support.conforms import conforms
 
 SECRET = "MTIz.abc.hunter2"
 
@@ -25,22 +26,26 @@ SECRET = "MTIz.abc.hunter2"
 # -- payloads ----------------------------------------------------------------------------------------------------------
 
 
+@conforms("P15")
 def test_a_heartbeat_carries_the_last_sequence_or_null() -> None:
     assert encode_heartbeat(None) == b'{"op":1,"d":null}'
     assert json.loads(encode_heartbeat(251)) == {"op": 1, "d": 251}
     assert json.loads(encode_heartbeat(0)) == {"op": 1, "d": 0}
 
 
+@conforms("P33", "P37")
 def test_a_resume_names_the_session_and_the_sequence() -> None:
     payload = encode_resume(token=Token(f"Bot {SECRET}"), session_id='a"b', seq=1337)
     assert json.loads(payload) == {"op": 6, "d": {"token": SECRET, "session_id": 'a"b', "seq": 1337}}
 
 
+@conforms("P24", "P25", "P83")
 def test_an_identify_holds_what_was_asked_for_and_no_more() -> None:
     payload = json.loads(encode_identify(token=Token(SECRET), intents=0, properties={"os": "o"}))
     assert payload == {"op": 2, "d": {"token": SECRET, "intents": 0, "properties": {"os": "o"}}}
 
 
+@conforms("P24", "P25", "P88")
 def test_an_identify_holds_everything_that_was_asked_for() -> None:
     payload = json.loads(
         encode_identify(
@@ -81,12 +86,14 @@ def test_an_identify_holds_everything_that_was_asked_for() -> None:
         {"large_threshold": 251},
     ],
 )
+@conforms("P26")
 def test_an_identify_out_of_range_is_refused_before_it_is_made(wrong: dict[str, Any]) -> None:
     arguments: dict[str, Any] = {"intents": 1, **wrong}
     with pytest.raises(ConfigurationError):
         encode_identify(token=Token(SECRET), **arguments)
 
 
+@conforms("P54")
 def test_a_payload_of_4096_bytes_is_accepted_and_one_more_is_not() -> None:
     assert check_size(b"x" * 4096) == b"x" * 4096
     with pytest.raises(PayloadTooLarge, match="4097") as refused:
@@ -94,6 +101,7 @@ def test_a_payload_of_4096_bytes_is_accepted_and_one_more_is_not() -> None:
     assert (refused.value.size, refused.value.limit) == (4097, 4096)
 
 
+@conforms("P54")
 def test_the_size_is_counted_in_bytes_and_not_in_characters() -> None:
     presence = UpdatePresence(activities=[Activity("\u00e9" * 2100)])
     with pytest.raises(PayloadTooLarge):

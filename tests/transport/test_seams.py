@@ -18,8 +18,10 @@ from gatewright.transport.seams import (
 )
 from gatewright.transport.streams import TcpStreamOpener
 from gatewright.transport.token import Token
+from tests.support.conforms import conforms
 
 
+@conforms("A21")
 def test_everything_in_memory_can_be_made_outside_of_an_event_loop_and_fits_its_seam() -> None:
     # The annotations are the test: mypy and pyright compare each implementation with its Protocol here.
     http: MetadataSource = HttpMetadataSource(Token("a.b.c"))

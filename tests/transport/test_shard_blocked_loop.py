@@ -16,6 +16,7 @@ from gatewright.transport import driver
 from gatewright.transport.metadata import StaticMetadataSource
 from gatewright.transport.shard import Shard
 from gatewright.transport.streams import TcpStreamOpener
+from tests.support.conforms import conforms
 from tests.support.shards import INTENTS, TOKEN
 from tests.support.threads import Elsewhere, gateway_in_a_thread, tls_contexts
 
@@ -79,6 +80,7 @@ async def test_no_false_zombie_after_a_blocked_loop() -> None:
     assert elsewhere.fake.connections == 1
 
 
+@conforms("A07")
 async def test_no_false_zombie_when_the_ack_stands_behind_a_pile_of_dispatches() -> None:
     with gateway_in_a_thread(heartbeat_interval=INTERVAL, rules=PATIENT, script=BURIED) as elsewhere:
         beats = Beats()

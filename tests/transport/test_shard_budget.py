@@ -20,6 +20,7 @@ from gatewright.spec.session import Metadata
 from gatewright.spec.states import STATES
 from gatewright.transport.gate import InMemoryIdentifyGate
 from gatewright.transport.shard import Shard
+from tests.support.conforms import conforms
 from tests.support.shards import gateway, shard_on
 
 BUDGET = 1000
@@ -81,6 +82,7 @@ async def spend_a_day(adversity: Adversity, shard_of: Callable[[FakeGateway], Sh
 
 
 @pytest.mark.parametrize("adversity", ADVERSITIES, ids=lambda adversity: adversity.name)
+@conforms("A12", "P29", "P52")
 async def test_a_day_of_it_stays_within_the_budget(
     autojump_clock: MockClock, adversity: Adversity, record_property: Callable[[str, object], None]
 ) -> None:
@@ -95,6 +97,7 @@ async def test_a_day_of_it_stays_within_the_budget(
     assert 0 < fake.identifies <= adversity.bound
 
 
+@conforms("P29")
 async def test_a_bot_that_restarts_all_day_stays_within_what_it_is_told(
     autojump_clock: MockClock, record_property: Callable[[str, object], None]
 ) -> None:

@@ -15,6 +15,7 @@ from gatewright.spec.protocol import KEEP_SESSION_CODE, Opcode
 from gatewright.transport.inflate import MAX_MESSAGE_BYTES, Compression
 from gatewright.transport.shard import Shard
 from tests.support.compression import ALL, COMPRESSED, PAYLOAD, STREAMS, ZLIB, needs_zstd
+from tests.support.conforms import conforms
 from tests.support.shards import TOKEN, close_codes, collect, gateway, handshakes, path, shard_on, types
 
 LONG = "long enough to be compressed whatever is negotiated " * 4
@@ -39,6 +40,7 @@ def violations(shard: Shard) -> list[str]:
 
 
 @ALL
+@conforms("P74", "P75", "P76")
 async def test_a_shard_becomes_ready_and_dispatches_arrive_unharmed(
     autojump_clock: MockClock, kind: Compression
 ) -> None:
@@ -54,6 +56,7 @@ async def test_a_shard_becomes_ready_and_dispatches_arrive_unharmed(
 
 
 @ALL
+@conforms("P73")
 async def test_compression_is_asked_for_in_one_place_only(autojump_clock: MockClock, kind: Compression) -> None:
     """P73: in the query for a stream, in IDENTIFY for single payloads."""
     async with gateway() as fake, shard_on(fake, compress=kind) as shard:
@@ -62,6 +65,7 @@ async def test_compression_is_asked_for_in_one_place_only(autojump_clock: MockCl
         assert identify_asks_for_compression(fake) == [kind is PAYLOAD]
 
 
+@conforms("P04")
 async def test_nothing_is_compressed_unless_it_is_asked_for(autojump_clock: MockClock) -> None:
     async with gateway() as fake, shard_on(fake) as shard:
         await shard.wait_for("ready")
@@ -73,6 +77,7 @@ async def test_nothing_is_compressed_unless_it_is_asked_for(autojump_clock: Mock
 
 @ALL
 @pytest.mark.parametrize("how", ["drop", "reconnect", "suspend"])
+@conforms("A19", "P36", "P77")
 async def test_a_resume_negotiates_the_same_and_begins_with_a_new_context(
     autojump_clock: MockClock, kind: Compression, how: str
 ) -> None:
@@ -116,6 +121,7 @@ async def test_a_session_from_elsewhere_resumes_compressed(autojump_clock: MockC
 
 
 @pytest.mark.parametrize("at", [-1, -2, -3, -4, 0, 1, (1, 2, 3), (5, 5, -2)])
+@conforms("P75")
 async def test_a_zlib_stream_may_be_cut_into_any_frames(autojump_clock: MockClock, at: int | tuple[int, ...]) -> None:
     cut = Split(at)
     first = Connection(
@@ -131,6 +137,7 @@ async def test_a_zlib_stream_may_be_cut_into_any_frames(autojump_clock: MockCloc
 
 
 @COMPRESSED
+@conforms("P77")
 async def test_a_corrupt_message_closes_keeping_the_session_and_comes_again_in_the_replay(
     autojump_clock: MockClock, kind: Compression
 ) -> None:
@@ -156,6 +163,7 @@ async def test_a_corrupt_message_closes_keeping_the_session_and_comes_again_in_t
 
 
 @STREAMS
+@conforms("P77")
 async def test_a_poisoned_stream_is_not_believed_again(autojump_clock: MockClock, kind: Compression) -> None:
     """What follows the damage on the same connection is void, even where it could be read."""
     damage = (Corrupt(), Dispatch("LOST", {}), Dispatch("FIRST", {}), Dispatch("SECOND", {}))

@@ -12,10 +12,12 @@ from gatewright.spec.protocol import Opcode
 from gatewright.spec.settings import Settings
 from gatewright.transport.commands import Activity, UpdatePresence
 from gatewright.transport.shard import Shard
+from tests.support.conforms import conforms
 from tests.support.shards import TOKEN, gateway, payloads, shard_on
 
 
 @pytest.mark.parametrize("written", [TOKEN, f"  {TOKEN}\n", f"Bot {TOKEN}", f"bot  {TOKEN} "])
+@conforms("P33")
 async def test_spaces_and_a_prefix_are_removed_from_the_token(autojump_clock: MockClock, written: str) -> None:
     async with gateway() as fake, shard_on(fake, token=written) as shard:
         await shard.wait_for("ready")
@@ -97,6 +99,7 @@ def test_a_shard_that_was_not_entered_says_how_it_is_used(verb: str) -> None:
         getattr(Shard(TOKEN, intents=Intents.GUILDS), verb)()
 
 
+@conforms("P24")
 async def test_intents_of_zero_are_a_value(autojump_clock: MockClock) -> None:
     async with gateway() as fake, shard_on(fake, intents=Intents.none()) as shard:
         await shard.wait_for("ready")
@@ -104,6 +107,7 @@ async def test_intents_of_zero_are_a_value(autojump_clock: MockClock) -> None:
         assert identify["intents"] == 0
 
 
+@conforms("P24", "P83", "P88")
 async def test_identify_carries_what_was_configured(autojump_clock: MockClock) -> None:
     options = {
         "large_threshold": 100,

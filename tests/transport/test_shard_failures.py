@@ -12,6 +12,7 @@ from gatewright.spec.settings import Settings
 from gatewright.spec.states import State
 from gatewright.transport import errors
 from gatewright.transport.errors import AuthenticationFailed, DisallowedIntents, ShardFailed
+from tests.support.conforms import conforms
 from tests.support.shards import Streams, close_codes, collect, gateway, shard_on, types
 
 FATAL = {
@@ -29,6 +30,7 @@ def closing(code: int) -> FakeGateway:
 
 
 @pytest.mark.parametrize("code", FATAL)
+@conforms("P51")
 async def test_a_fatal_code_raises_its_class_after_the_queued_dispatches(autojump_clock: MockClock, code: int) -> None:
     async with closing(code) as fake:
         async with shard_on(fake) as shard:
@@ -41,6 +43,7 @@ async def test_a_fatal_code_raises_its_class_after_the_queued_dispatches(autojum
 
 
 @pytest.mark.parametrize("step", ["hello", "on_identify", "ready"])
+@conforms("P51")
 async def test_a_fatal_code_ends_the_shard_at_any_step(autojump_clock: MockClock, step: str) -> None:
     plan: dict[str, Any] = {step: Close(4013)}
     async with gateway(script=[Connection(**plan)]) as fake:
@@ -89,6 +92,7 @@ async def test_the_iteration_ends_when_the_shard_is_stopped_and_its_queue_is_emp
         assert [dispatch.type async for dispatch in shard] == []
 
 
+@conforms("P51")
 async def test_a_fatal_code_counts_although_we_are_leaving(autojump_clock: MockClock) -> None:
     """It was read before our own close frame could leave."""
     async with gateway() as fake:

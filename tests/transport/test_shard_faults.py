@@ -28,6 +28,7 @@ from gatewright.spec.states import Cause, State
 from gatewright.transport import driver
 from gatewright.transport.connection import Connection as Socket
 from gatewright.transport.shard import Shard
+from tests.support.conforms import conforms
 from tests.support.shards import Streams, close_codes, gateway, handshakes, path, shard_on
 
 INTERVAL = 41.25
@@ -41,6 +42,7 @@ def steps(shard: Shard, event: str) -> list[Record]:
 # -- heartbeats --------------------------------------------------------------------------------------------------------
 
 
+@conforms("P13", "P14", "P17")
 async def test_heartbeats_go_out_at_their_interval_after_a_jittered_first(autojump_clock: MockClock) -> None:
     async with gateway() as fake, shard_on(fake) as shard:
         await shard.wait_for("ready")
@@ -50,6 +52,7 @@ async def test_heartbeats_go_out_at_their_interval_after_a_jittered_first(autoju
         assert [round(b - a, 6) for a, b in itertools.pairwise(times)] == [INTERVAL] * (len(times) - 1)
 
 
+@conforms("P16", "P18")
 async def test_a_missing_ack_is_noticed_when_the_next_beat_is_due(autojump_clock: MockClock) -> None:
     script = [Connection(ack=After(2, Withhold())), Connection()]
     async with gateway(script=script, rules=PATIENT) as fake, shard_on(fake) as shard:
@@ -62,6 +65,7 @@ async def test_a_missing_ack_is_noticed_when_the_next_beat_is_due(autojump_clock
         assert (handshakes(fake), close_codes(fake)) == (["identify", "resume"], [4900])
 
 
+@conforms("P13", "P18")
 async def test_a_zombie_before_ready_is_left_too(autojump_clock: MockClock) -> None:
     script = [Connection(ready=Withhold(), ack=Withhold()), Connection()]
     async with gateway(script=script, rules=PATIENT) as fake, shard_on(fake) as shard:
@@ -70,6 +74,7 @@ async def test_a_zombie_before_ready_is_left_too(autojump_clock: MockClock) -> N
         await shard.wait_for("ready")
 
 
+@conforms("A08", "P19")
 async def test_beats_that_the_server_asks_for_neither_make_nor_hide_a_zombie(autojump_clock: MockClock) -> None:
     async with gateway() as fake, shard_on(fake) as shard:
         await shard.wait_for("ready")
@@ -80,6 +85,7 @@ async def test_beats_that_the_server_asks_for_neither_make_nor_hide_a_zombie(aut
         assert fake.heartbeats >= 20
 
 
+@conforms("P19")
 async def test_a_beat_that_is_asked_for_is_sent_at_once(autojump_clock: MockClock) -> None:
     async with gateway(script=[Connection(after_hello=RequestHeartbeat())]) as fake, shard_on(fake):
         await fake.wait_until(lambda log: log.heartbeats == 1)
@@ -93,6 +99,7 @@ async def test_a_slow_ack_is_no_zombie(autojump_clock: MockClock) -> None:
         assert shard.latency == pytest.approx(INTERVAL - 0.1)
 
 
+@conforms("A07")
 async def test_an_ack_that_comes_with_the_next_beat_is_seen_first(autojump_clock: MockClock) -> None:
     """Both are due at the same moment; what was received goes first (I23)."""
     async with gateway(script=[Connection(ack=Delay(INTERVAL))]) as fake, shard_on(fake) as shard:
@@ -129,6 +136,7 @@ async def test_a_flood_does_not_hold_a_heartbeat_back_for_ever(
 # -- phases before a session -------------------------------------------------------------------------------------------
 
 
+@conforms("P12")
 async def test_silence_after_the_upgrade_is_named_and_left(autojump_clock: MockClock) -> None:
     async with gateway(script=[Connection(hello=Withhold()), Connection()]) as fake, shard_on(fake) as shard:
         await shard.wait_for("stalled")
@@ -147,6 +155,7 @@ async def test_three_silences_in_a_row_give_the_session_up(autojump_clock: MockC
         assert path(shard).count("stalled") == 3
 
 
+@conforms("P09")
 async def test_an_upgrade_that_is_never_answered_is_given_up(autojump_clock: MockClock) -> None:
     async with gateway(script=[Connection(accept=Dark()), Connection()]) as fake, shard_on(fake) as shard:
         await shard.wait_for("stalled")
@@ -156,12 +165,14 @@ async def test_an_upgrade_that_is_never_answered_is_given_up(autojump_clock: Moc
         assert fake.max_open_connections == 1
 
 
+@conforms("P20")
 async def test_while_acks_come_a_missing_ready_is_waited_for(autojump_clock: MockClock) -> None:
     async with gateway(script=[Connection(ready=Delay(500))]) as fake, shard_on(fake) as shard:
         await shard.wait_for("ready")
         assert (trio.current_time() >= 500, handshakes(fake)) == (True, ["identify"])
 
 
+@conforms("A13")
 async def test_a_replay_that_stands_still_is_given_up(autojump_clock: MockClock) -> None:
     script = [Connection(), Connection(resumed=Withhold()), Connection()]
     async with gateway(script=script) as fake, shard_on(fake) as shard:
@@ -213,6 +224,7 @@ async def test_a_violation_ends_the_connection_and_keeps_the_session(
 
 
 @pytest.mark.parametrize("message", ['{"op":99}', '{"op":2,"d":null}', '{"op":0,"s":50,"t":"NEW_THING","d":[1]}'])
+@conforms("P78")
 async def test_what_is_merely_unknown_is_tolerated(autojump_clock: MockClock, message: str) -> None:
     async with gateway() as fake, shard_on(fake) as shard:
         await shard.wait_for("ready")
@@ -267,6 +279,7 @@ async def test_pings_are_answered(autojump_clock: MockClock) -> None:
 # -- old sockets -------------------------------------------------------------------------------------------------------
 
 
+@conforms("P53")
 async def test_late_frames_of_an_old_socket_touch_nothing(autojump_clock: MockClock) -> None:
     """The old peer wakes up when the session lives elsewhere: opcode 9 and a fatal close would end it."""
     async with gateway() as fake:

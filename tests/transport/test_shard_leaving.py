@@ -14,6 +14,7 @@ from gatewright.spec.errors import ConfigurationError
 from gatewright.spec.settings import Settings
 from gatewright.spec.states import State
 from gatewright.transport.errors import ShardStopped
+from tests.support.conforms import conforms
 from tests.support.shards import close_codes, gateway, handshakes, shard_on
 from tests.support.stages import BEGUN, Stage, stage
 
@@ -56,6 +57,7 @@ async def test_nothing_happens_any_more_after_stop(autojump_clock: MockClock) ->
         assert at.shard.snapshot().deadline_in is None
 
 
+@conforms("P49")
 async def test_stop_waits_for_a_peer_that_takes_its_time_to_answer(autojump_clock: MockClock) -> None:
     """The session is ended for certain only when the close frame was read."""
     async with gateway(script=[Connection(on_close=Dark())]) as fake, shard_on(fake) as shard:
@@ -88,6 +90,7 @@ async def test_cancelling_a_stop_leaves_it_under_way(autojump_clock: MockClock) 
 
 
 @pytest.mark.parametrize("state", [s for s in BEGUN if s not in {State.STOPPED, State.FAILED}])
+@conforms("P50")
 async def test_suspend_keeps_the_session_from_any_state(autojump_clock: MockClock, state: State) -> None:
     async with stage(state) as at:
         held = at.shard.session
@@ -99,6 +102,7 @@ async def test_suspend_keeps_the_session_from_any_state(autojump_clock: MockCloc
         assert set(close_codes(at.fake)) <= {KEPT}
 
 
+@conforms("A03", "P50")
 async def test_reconnect_keeps_the_session(autojump_clock: MockClock) -> None:
     async with gateway() as fake, shard_on(fake) as shard:
         await shard.wait_for("ready")

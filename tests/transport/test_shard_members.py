@@ -29,6 +29,7 @@ from gatewright.transport.errors import (
 from gatewright.transport.exchange import CommandLimits
 from gatewright.transport.shard import Shard
 from tests.support.asking import GUILD, answer, asked, begin, chunk, numbers
+from tests.support.conforms import conforms
 from tests.support.shards import gateway, payloads, shard_on
 
 MEMBERS = Opcode.REQUEST_GUILD_MEMBERS
@@ -45,6 +46,7 @@ async def ready(fake: FakeGateway, **options: Any) -> AsyncGenerator[Shard]:
 # -- the answer --------------------------------------------------------------------------------------------------------
 
 
+@conforms("P65")
 async def test_chunks_are_gathered_by_index_whatever_order_they_come_in(autojump_clock: MockClock) -> None:
     """P61, P65."""
     async with gateway() as fake, ready(fake) as shard, trio.open_nursery() as nursery:
@@ -57,6 +59,7 @@ async def test_chunks_are_gathered_by_index_whatever_order_they_come_in(autojump
         assert data == {"guild_id": GUILD, "query": "", "limit": 0, "presences": False, "nonce": nonce}
 
 
+@conforms("P66")
 async def test_presences_and_ids_that_name_nobody_come_with_the_members(autojump_clock: MockClock) -> None:
     """P62, P66: a malformed id is echoed as a number."""
     async with (
@@ -76,6 +79,7 @@ async def test_presences_and_ids_that_name_nobody_come_with_the_members(autojump
         )
 
 
+@conforms("P64")
 async def test_requests_at_the_same_time_are_told_apart_by_their_nonces(autojump_clock: MockClock) -> None:
     """P64."""
     async with gateway() as fake, ready(fake) as shard, trio.open_nursery() as nursery:
@@ -190,6 +194,7 @@ async def test_a_chunk_that_cannot_be_decoded_ends_the_request_alone(autojump_cl
         (INTENTS, {"query": "a", "wait": float("nan")}, "wait"),
     ],
 )
+@conforms("P61", "P62")
 async def test_a_request_that_cannot_work_is_refused(
     autojump_clock: MockClock, intents: Intents, arguments: dict[str, Any], words: str
 ) -> None:
@@ -201,6 +206,7 @@ async def test_a_request_that_cannot_work_is_refused(
         assert payloads(fake, MEMBERS) == []
 
 
+@conforms("P63")
 async def test_the_whole_list_is_asked_for_once_in_30_seconds(autojump_clock: MockClock) -> None:
     """P63: per guild; prefixes and ids are free."""
     async with gateway() as fake, ready(fake) as shard:
@@ -234,6 +240,7 @@ async def test_a_whole_list_that_was_never_sent_does_not_count(autojump_clock: M
             pass
 
 
+@conforms("P63")
 async def test_with_retry_the_whole_list_waits_for_its_turn(autojump_clock: MockClock) -> None:
     async with gateway() as fake, ready(fake) as shard, trio.open_nursery() as nursery:
         async with shard.member_chunks(GUILD, query=""):
@@ -251,6 +258,7 @@ async def test_with_retry_the_whole_list_waits_for_its_turn(autojump_clock: Mock
 
 
 @pytest.mark.parametrize("with_nonce", [True, False])
+@conforms("P63", "P67")
 async def test_rate_limited_ends_the_request_that_it_names(autojump_clock: MockClock, with_nonce: bool) -> None:
     """P63, P67: by nonce, and by guild where there is none; the connection is not touched."""
     async with gateway() as fake, ready(fake) as shard, trio.open_nursery() as nursery:
@@ -283,6 +291,7 @@ async def test_rate_limited_ends_the_request_that_it_names(autojump_clock: MockC
         [],
     ],
 )
+@conforms("P67")
 async def test_a_rate_limit_that_names_something_else_changes_nothing(autojump_clock: MockClock, data: Any) -> None:
     """P67."""
     async with gateway() as fake, ready(fake) as shard, trio.open_nursery() as nursery:
@@ -325,6 +334,7 @@ async def test_with_retry_a_rate_limit_is_waited_for_once(autojump_clock: MockCl
 # -- no answer ---------------------------------------------------------------------------------------------------------
 
 
+@conforms("A23", "P62")
 async def test_a_request_that_nothing_answers_ends(autojump_clock: MockClock) -> None:
     """A23."""
     async with gateway() as fake, ready(fake) as shard:
@@ -361,6 +371,7 @@ async def test_a_full_queue_that_holds_the_answer_back_is_named(autojump_clock: 
         assert "reading is paused" in str(asking.error)
 
 
+@conforms("P64", "P65")
 async def test_chunks_that_are_no_part_of_the_answer_do_not_complete_it(autojump_clock: MockClock) -> None:
     async with gateway() as fake, ready(fake) as shard, trio.open_nursery() as nursery:
         asking = begin(nursery, lambda: shard.request_members(GUILD, query=""))
@@ -404,6 +415,7 @@ async def test_a_request_goes_on_while_its_session_is_resumed(autojump_clock: Mo
         assert (fake.identifies, fake.resumes) == (1, 1)
 
 
+@conforms("P60")
 async def test_a_request_of_a_session_that_is_gone_ends_at_once(autojump_clock: MockClock) -> None:
     """P60."""
     async with gateway() as fake, ready(fake) as shard, trio.open_nursery() as nursery:
@@ -416,6 +428,7 @@ async def test_a_request_of_a_session_that_is_gone_ends_at_once(autojump_clock: 
         assert asking.ended_at == began
 
 
+@conforms("P60")
 async def test_with_retry_a_request_is_made_again_on_the_next_session(autojump_clock: MockClock) -> None:
     async with gateway() as fake, ready(fake) as shard, trio.open_nursery() as nursery:
         asking = begin(nursery, lambda: shard.request_members(GUILD, query="a", retry=True))

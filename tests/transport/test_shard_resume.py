@@ -27,6 +27,7 @@ from gatewright.spec.states import Cause, State
 from gatewright.transport.seams import ConnectionUnavailable
 from gatewright.transport.shard import Shard
 from gatewright.transport.urls import GatewayUrl
+from tests.support.conforms import conforms
 from tests.support.shards import Streams, close_codes, collect, gateway, handshakes, payloads, shard_on, times, types
 
 READY = '{"op":0,"s":1,"t":"READY","d":{"session_id":"another","resume_gateway_url":"wss://resume.invalid"}}'
@@ -40,6 +41,7 @@ async def resumed(shard: Shard) -> None:
 # -- the replay --------------------------------------------------------------------------------------------------------
 
 
+@conforms("P38")
 async def test_what_was_missed_is_replayed_in_order_and_marked(autojump_clock: MockClock) -> None:
     async with gateway(guilds=0) as fake, shard_on(fake) as shard:
         await collect(shard, 1)
@@ -63,6 +65,7 @@ async def test_all_dispatches_of_a_session_carry_its_id(autojump_clock: MockCloc
         assert {dispatch.session_id for dispatch in [ready, *rest]} == {ready.data["session_id"]}
 
 
+@conforms("P35", "P37", "P38")
 async def test_resume_asks_for_what_comes_after_the_last_one_received(autojump_clock: MockClock) -> None:
     """Received, and not handled: what waits in the queue is not replayed."""
     async with gateway(guilds=3) as fake, shard_on(fake) as shard:
@@ -76,6 +79,7 @@ async def test_resume_asks_for_what_comes_after_the_last_one_received(autojump_c
         assert [dispatch.seq for dispatch in dispatches] == [1, 2, 3, 4, 5]
 
 
+@conforms("P38")
 async def test_a_drop_in_the_middle_of_a_replay_goes_on_from_there(autojump_clock: MockClock) -> None:
     script = [Connection(after_ready=Drop()), Connection(replay=(Delay(1),), resumed=Withhold()), Connection()]
     async with gateway(guilds=0, script=script) as fake, shard_on(fake) as shard:
@@ -90,6 +94,7 @@ async def test_a_drop_in_the_middle_of_a_replay_goes_on_from_there(autojump_cloc
         assert types(rest)[-1] == "RESUMED"
 
 
+@conforms("P31")
 async def test_a_ready_in_answer_to_resume_begins_a_new_session(autojump_clock: MockClock) -> None:
     script = [Connection(after_ready=Drop()), Connection(on_resume=(Send(READY), Withhold()))]
     async with gateway(guilds=0, script=script) as fake, shard_on(fake) as shard:
@@ -105,6 +110,7 @@ async def test_a_ready_in_answer_to_resume_begins_a_new_session(autojump_clock: 
 
 
 @pytest.mark.parametrize("step", ["hello", "after_hello", "on_identify", "ready", "after_ready"])
+@conforms("P11", "P45")
 async def test_opcode_7_is_followed_at_any_step(autojump_clock: MockClock, step: str) -> None:
     plan: dict[str, Any] = {step: Reconnect()}
     script = [Connection(**plan), Connection()]
@@ -115,6 +121,7 @@ async def test_opcode_7_is_followed_at_any_step(autojump_clock: MockClock, step:
         assert handshakes(fake)[-1] == ("resume" if step == "after_ready" else "identify")
 
 
+@conforms("P45", "P52")
 async def test_the_first_opcode_7_is_followed_at_once(autojump_clock: MockClock) -> None:
     async with gateway() as fake, shard_on(fake) as shard:
         await shard.wait_for("ready")
@@ -125,6 +132,7 @@ async def test_the_first_opcode_7_is_followed_at_once(autojump_clock: MockClock)
         assert fake.max_open_connections == 1
 
 
+@conforms("P53")
 async def test_frames_after_we_have_decided_to_leave_are_void(autojump_clock: MockClock) -> None:
     """Opcode 9 behind opcode 7 would end the session."""
     async with gateway() as fake, shard_on(fake) as shard:
@@ -140,6 +148,7 @@ async def test_frames_after_we_have_decided_to_leave_are_void(autojump_clock: Mo
 
 
 @pytest.mark.parametrize("resumable", [True, False])
+@conforms("A02", "P39", "P46", "P47")
 async def test_opcode_9_in_a_session_resumes_or_begins_anew(autojump_clock: MockClock, resumable: bool) -> None:
     async with gateway() as fake, shard_on(fake) as shard:
         await shard.wait_for("ready")
@@ -153,6 +162,7 @@ async def test_opcode_9_in_a_session_resumes_or_begins_anew(autojump_clock: Mock
         assert close_codes(fake) == [4900]
 
 
+@conforms("A02", "P39", "P46")
 async def test_a_refused_resume_identifies_at_the_main_url(autojump_clock: MockClock) -> None:
     async with gateway() as fake, shard_on(fake) as shard:
         await shard.wait_for("ready")
@@ -167,6 +177,7 @@ async def test_a_refused_resume_identifies_at_the_main_url(autojump_clock: MockC
         ]
 
 
+@conforms("A01", "P46", "P48")
 async def test_an_identify_that_is_refused_is_tried_again_later(autojump_clock: MockClock) -> None:
     script = [Connection(on_identify=Invalidate()), Connection()]
     async with gateway(script=script) as fake, shard_on(fake) as shard:
@@ -175,6 +186,7 @@ async def test_an_identify_that_is_refused_is_tried_again_later(autojump_clock: 
         assert second - first >= 5
 
 
+@conforms("A15")
 async def test_three_resumes_without_success_begin_anew(autojump_clock: MockClock) -> None:
     script = [Connection(), *[Connection(on_resume=Drop())] * 3, Connection()]
     async with gateway(script=script) as fake, shard_on(fake) as shard:
@@ -185,6 +197,7 @@ async def test_three_resumes_without_success_begin_anew(autojump_clock: MockCloc
         assert handshakes(fake) == ["identify", "resume", "resume", "resume", "identify"]
 
 
+@conforms("A06", "A14")
 async def test_a_session_that_lapsed_begins_anew(autojump_clock: MockClock) -> None:
     script = [Connection(), *[Connection(hello=Drop())] * 9, Connection()]
     async with gateway(script=script, rules=Rules(session_lifetime=60)) as fake, shard_on(fake) as shard:
@@ -213,6 +226,7 @@ class Unreachable:
         return await self.streams(url)
 
 
+@conforms("A04", "P40")
 async def test_a_resume_url_that_is_dead_gives_way_to_the_main_one(autojump_clock: MockClock) -> None:
     async with gateway() as fake:
         opener = Unreachable(fake)
@@ -225,6 +239,7 @@ async def test_a_resume_url_that_is_dead_gives_way_to_the_main_one(autojump_cloc
 
 
 @pytest.mark.parametrize("url", ["::", "http://resume.invalid", "ws://resume.example", 7, None, ""])
+@conforms("P35")
 async def test_a_resume_url_that_cannot_be_used_is_left_out(autojump_clock: MockClock, url: object) -> None:
     script = [Connection(ready=Amend({"resume_gateway_url": url})), Connection()]
     async with gateway(script=script) as fake, shard_on(fake) as shard:
@@ -235,6 +250,7 @@ async def test_a_resume_url_that_cannot_be_used_is_left_out(autojump_clock: Mock
         assert [opened.host for opened in fake.log.of(Opened)] == ["gateway.invalid"] * 2
 
 
+@conforms("P04", "P05", "P36")
 async def test_every_connection_asks_for_the_same_version_and_encoding(autojump_clock: MockClock) -> None:
     async with gateway() as fake, shard_on(fake) as shard:
         await shard.wait_for("ready")
@@ -247,6 +263,7 @@ async def test_every_connection_asks_for_the_same_version_and_encoding(autojump_
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 4000, 4001, 4002, 4005, 4321, None])
+@conforms("A05", "A06", "P34")
 async def test_a_close_that_says_nothing_of_the_session_resumes(autojump_clock: MockClock, code: int | None) -> None:
     end = Drop() if code is None else Close(code)
     async with gateway(script=[Connection(after_ready=end), Connection()]) as fake, shard_on(fake) as shard:
@@ -255,6 +272,7 @@ async def test_a_close_that_says_nothing_of_the_session_resumes(autojump_clock: 
 
 
 @pytest.mark.parametrize("code", [4003, 4006, 4007, 4009])
+@conforms("A06", "P34")
 async def test_a_close_that_takes_the_session_identifies(autojump_clock: MockClock, code: int) -> None:
     async with gateway(script=[Connection(after_ready=Close(code)), Connection()]) as fake, shard_on(fake) as shard:
         await shard.wait_for("backing_off")
@@ -263,6 +281,7 @@ async def test_a_close_that_takes_the_session_identifies(autojump_clock: MockClo
         assert handshakes(fake) == ["identify", "identify"]
 
 
+@conforms("P55")
 async def test_4008_waits_for_the_rest_of_the_window_and_resumes(autojump_clock: MockClock) -> None:
     async with gateway(script=[Connection(after_ready=Close(4008)), Connection()]) as fake, shard_on(fake) as shard:
         await shard.wait_for("backing_off")

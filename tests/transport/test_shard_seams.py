@@ -16,6 +16,7 @@ from gatewright.spec.session import Metadata
 from gatewright.spec.states import Cause, State
 from gatewright.transport.gate import InMemoryIdentifyGate
 from gatewright.transport.seams import GateUnavailable, Slot
+from tests.support.conforms import conforms
 from tests.support.shards import SilentGate, close_codes, gateway, handshakes, path, shard_on
 
 INTERVAL = 41.25
@@ -36,6 +37,7 @@ async def test_a_clock_of_ones_own_may_begin_anywhere(autojump_clock: MockClock)
         assert next(iter(shard.journal)).time >= 1e6
 
 
+@conforms("A09", "P14")
 async def test_the_random_source_decides_the_jitter(autojump_clock: MockClock) -> None:
     async with gateway() as fake, shard_on(fake, random=lambda: 0.25) as shard:
         await shard.wait_for("ready")
@@ -96,6 +98,7 @@ async def test_a_gate_that_is_out_is_asked_again_and_no_attempt_is_counted(autoj
             assert (gate.asked, handshakes(fake), set(close_codes(fake))) == (5, ["identify"], {4900})
 
 
+@conforms("P30")
 async def test_a_spent_budget_is_waited_for(autojump_clock: MockClock) -> None:
     async with (
         gateway() as fake,
@@ -155,6 +158,7 @@ class Slow:
     def learn(self, metadata: Metadata) -> None: ...
 
 
+@conforms("P53")
 async def test_a_grant_that_comes_too_late_is_given_back(autojump_clock: MockClock) -> None:
     """One while the shard is suspended, and one while the next connection is under way."""
     async with gateway() as fake:

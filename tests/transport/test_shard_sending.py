@@ -14,6 +14,7 @@ from gatewright.spec.states import Cause, State
 from gatewright.transport.codec import PayloadTooLarge
 from gatewright.transport.commands import Activity, RequestChannelInfo, RequestGuildMembers, UpdatePresence
 from gatewright.transport.errors import ConnectionLost, NotReady
+from tests.support.conforms import conforms
 from tests.support.shards import Streams, close_codes, gateway, handshakes, shard_on
 from tests.support.stages import BEGUN, stage
 
@@ -25,6 +26,7 @@ def received(fake: FakeGateway, op: Opcode) -> list[float]:
     return [seen.time for seen in fake.log.of(Received) if seen.op == op]
 
 
+@conforms("P57")
 async def test_a_command_arrives(autojump_clock: MockClock) -> None:
     async with gateway() as fake, shard_on(fake) as shard:
         await shard.wait_for("ready")
@@ -35,6 +37,7 @@ async def test_a_command_arrives(autojump_clock: MockClock) -> None:
 
 
 @pytest.mark.parametrize("state", [state for state in BEGUN if state is not State.READY])
+@conforms("P23")
 async def test_without_a_live_session_a_command_is_refused(autojump_clock: MockClock, state: State) -> None:
     async with stage(state) as at:
         with pytest.raises(NotReady, match=f"'{state}'"):
@@ -42,6 +45,7 @@ async def test_without_a_live_session_a_command_is_refused(autojump_clock: MockC
         at.shard._failure_seen = True
 
 
+@conforms("P54")
 async def test_a_command_that_is_too_large_is_refused(autojump_clock: MockClock) -> None:
     async with gateway() as fake, shard_on(fake) as shard:
         await shard.wait_for("ready")
@@ -57,6 +61,7 @@ async def test_before_the_block_nothing_can_be_sent(autojump_clock: MockClock) -
             await shard_on(fake).send(INFO)
 
 
+@conforms("P55")
 async def test_many_callers_at_once_stay_within_the_servers_limit(autojump_clock: MockClock) -> None:
     """The server closes with 4008 at the 121st payload of a minute, heartbeats included."""
     async with gateway() as fake, shard_on(fake) as shard:
@@ -69,6 +74,7 @@ async def test_many_callers_at_once_stay_within_the_servers_limit(autojump_clock
         assert (fake.connections, shard.state) == (1, State.READY)
 
 
+@conforms("P58")
 async def test_presence_has_a_limit_of_its_own(autojump_clock: MockClock) -> None:
     async with gateway() as fake, shard_on(fake) as shard:
         await shard.wait_for("ready")
@@ -81,6 +87,7 @@ async def test_presence_has_a_limit_of_its_own(autojump_clock: MockClock) -> Non
         assert all(times[index + 5] - times[index] > 20 for index in range(7))
 
 
+@conforms("P21")
 async def test_heartbeats_go_on_while_commands_wait(autojump_clock: MockClock) -> None:
     async with gateway() as fake, shard_on(fake) as shard:
         await shard.wait_for("ready")
@@ -184,6 +191,7 @@ async def test_an_identify_that_cannot_leave_is_noticed_as_well(autojump_clock: 
             await shard.wait_for("ready")
 
 
+@conforms("P21")
 async def test_heartbeats_go_ahead_of_what_is_queued_behind_a_slow_write(autojump_clock: MockClock) -> None:
     async with gateway() as fake:
         streams = Streams(fake)

@@ -13,6 +13,7 @@ from gatewright.spec.intents import Intents
 from gatewright.spec.protocol import Opcode
 from gatewright.spec.session import Metadata, Session, SessionRefusal
 from gatewright.spec.settings import Settings
+from tests.support.conforms import conforms
 from tests.support.shards import TOKEN, Answers, collect, gateway, handshakes, path, payloads, shard_on, types
 
 HELD = Session(id="held", resume_url="wss://resume.invalid/", seq=5, intents=int(Intents.GUILDS))
@@ -56,6 +57,7 @@ async def test_it_is_exported_at_what_was_handled(autojump_clock: MockClock, han
         assert (await export(fake, handled=handled)).seq == handled
 
 
+@conforms("P43")
 async def test_what_was_not_handled_comes_again(autojump_clock: MockClock) -> None:
     async with gateway(guilds=4) as fake:
         session = await export(fake, handled=2)
@@ -65,6 +67,7 @@ async def test_what_was_not_handled_comes_again(autojump_clock: MockClock) -> No
             assert types(dispatches)[-1] == "RESUMED"
 
 
+@conforms("P41")
 async def test_an_imported_session_resumes_without_identify_and_metadata(autojump_clock: MockClock) -> None:
     async with gateway() as fake:
         session = await export(fake, handled=1)
@@ -75,6 +78,7 @@ async def test_an_imported_session_resumes_without_identify_and_metadata(autojum
         assert (handshakes(fake), metadata.asked) == (["identify", "resume"], 0)
 
 
+@conforms("A04")
 async def test_a_session_without_a_url_resumes_through_the_main_one(autojump_clock: MockClock) -> None:
     async with gateway() as fake:
         session = attrs.evolve(await export(fake, handled=1), resume_url=None)
@@ -121,6 +125,7 @@ async def test_resuming_goes_on_although_little_was_handled(autojump_clock: Mock
         ({"created": 1_600_000_000.0}, SessionRefusal.AGE),
     ],
 )
+@conforms("P44", "P92")
 async def test_a_session_that_cannot_be_resumed_here_gives_way_to_a_new_one(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, change: dict[str, Any], reason: SessionRefusal
 ) -> None:
@@ -160,6 +165,7 @@ async def test_what_is_no_session_at_all_is_an_error(
         assert fake.connections == 0
 
 
+@conforms("P92")
 async def test_a_session_of_another_bot_gives_way_to_a_new_one(autojump_clock: MockClock) -> None:
     token = "MTAwMDAwMDAwMDAwMDAwMDAwMQ.aaaaaa.bbbbbb"  # of bot 1000000000000000001
     async with gateway(token=token) as fake:

@@ -28,6 +28,7 @@ from gatewright.transport.metadata import HttpMetadataSource, StaticMetadataSour
 from gatewright.transport.shard import Shard
 from gatewright.transport.token import Token
 from gatewright.transport.urls import GatewayUrl
+from tests.support.conforms import conforms
 from tests.support.shards import INTENTS, TOKEN, close_codes, gateway, handshakes
 from tests.transport.loopback import free_port
 
@@ -114,6 +115,7 @@ async def test_a_port_that_nobody_listens_on_is_tried_again() -> None:
             assert shard.snapshot().cause is Cause.CONNECT_FAILED
 
 
+@conforms("P81")
 async def test_a_large_message_comes_through() -> None:
     """READY of a large bot has megabytes; it comes in many reads."""
     text = '{"op":0,"s":2,"t":"GUILD_CREATE","d":{"name":"%s"}}' % ("x" * 5_000_000)

@@ -13,6 +13,7 @@ from gatewright.spec.session import Metadata
 from gatewright.spec.settings import Settings
 from gatewright.spec.states import State
 from gatewright.transport.errors import MetadataRefused, ShardFailed, ShardStopped
+from tests.support.conforms import conforms
 from tests.support.shards import (
     Answers,
     Late,
@@ -36,6 +37,7 @@ async def test_entering_the_block_registers_and_returns_at_once(autojump_clock: 
             assert shard.state is State.REGISTERING
 
 
+@conforms("P10", "P22", "P31")
 async def test_a_shard_becomes_ready_by_itself(autojump_clock: MockClock) -> None:
     async with gateway() as fake, shard_on(fake) as shard:
         assert await shard.wait_for("ready") is State.READY
@@ -147,6 +149,7 @@ async def test_connecting_leaves_suspended(autojump_clock: MockClock) -> None:
 # -- metadata, through the seam ----------------------------------------------------------------------------------------
 
 
+@conforms("P02")
 async def test_metadata_that_never_come_leave_the_fallback_and_one_identify(autojump_clock: MockClock) -> None:
     async with gateway() as fake:
         metadata = Answers(Late(None))
@@ -174,6 +177,7 @@ async def test_a_request_that_fails_once_is_made_again(autojump_clock: MockClock
             assert (handshakes(fake), metadata.asked) == (["identify"], 2)
 
 
+@conforms("P08")
 async def test_a_request_is_not_made_again_before_the_server_allows_it(autojump_clock: MockClock) -> None:
     async with gateway() as fake:
         metadata = Answers(unavailable(MetadataError.TRANSIENT, retry_after=3.0), Metadata(url=fake.url))
@@ -192,6 +196,7 @@ async def test_an_end_point_that_always_fails_leaves_the_fallback_and_one_identi
             assert 3 < metadata.asked < 10
 
 
+@conforms("P08")
 async def test_a_refused_token_fails_the_shard_before_anything_connects(autojump_clock: MockClock) -> None:
     async with gateway() as fake:
         with pytest.raises(MetadataRefused, match="DISCORD_TOKEN"):

@@ -23,6 +23,7 @@ from gatewright.harness.fake import (
 from gatewright.harness.fake import Dispatch as Dispatched
 from gatewright.spec.protocol import Opcode
 from gatewright.spec.states import State
+from tests.support.conforms import conforms
 from tests.support.shards import Streams, collect, entered, gateway, handshakes, shard_on, times, types
 
 STEPS = ("accept", "hello", "after_hello", "on_identify", "ready", "guilds", "after_ready", "ack")
@@ -87,6 +88,7 @@ async def test_a_wild_heartbeat_interval_is_bounded(autojump_clock: MockClock, m
         assert shard.state is State.READY
 
 
+@conforms("P17")
 async def test_a_second_hello_does_not_arm_the_heartbeat_anew(autojump_clock: MockClock) -> None:
     async with gateway() as fake, shard_on(fake) as shard:
         await entered(shard, "ready")
@@ -97,6 +99,7 @@ async def test_a_second_hello_does_not_arm_the_heartbeat_anew(autojump_clock: Mo
         assert fake.connections == 1
 
 
+@conforms("P31")
 async def test_a_second_ready_replaces_the_session(autojump_clock: MockClock) -> None:
     ready = '{"op":0,"s":7,"t":"READY","d":{"session_id":"second","resume_gateway_url":"wss://second.invalid"}}'
     async with gateway(guilds=0) as fake, shard_on(fake) as shard:
@@ -107,6 +110,7 @@ async def test_a_second_ready_replaces_the_session(autojump_clock: MockClock) ->
         assert shard.session.id == "second"
 
 
+@conforms("A16", "P42", "P43")
 async def test_a_lower_sequence_is_delivered_and_moves_nothing(autojump_clock: MockClock) -> None:
     async with gateway(guilds=0) as fake, shard_on(fake) as shard:
         await entered(shard, "ready")
@@ -127,6 +131,7 @@ async def test_a_dispatch_before_ready_is_delivered(autojump_clock: MockClock) -
         assert shard.counts == {"identified.dispatched": 1}
 
 
+@conforms("P42")
 async def test_a_dispatch_without_a_sequence_is_none(autojump_clock: MockClock) -> None:
     script = [Connection(ready=Dispatched("EARLY")), Connection()]
     async with gateway(guilds=0, script=script) as fake, shard_on(fake) as shard:

@@ -10,6 +10,7 @@ from gatewright.spec.states import Cause
 from gatewright.transport.metadata import StaticMetadataSource
 from gatewright.transport.shard import Shard
 from gatewright.transport.streams import TcpStreamOpener
+from tests.support.conforms import conforms
 from tests.support.shards import INTENTS, TOKEN, handshakes
 from tests.support.threads import gateway_in_a_thread, tls_contexts
 
@@ -31,6 +32,7 @@ async def refused(shard: Shard) -> str:
     return record.detail
 
 
+@conforms("P07")
 async def test_an_authority_that_nobody_trusts_is_refused_by_default() -> None:
     server, _ = tls_contexts()
     with gateway_in_a_thread(tls=server) as elsewhere:
@@ -61,6 +63,7 @@ async def test_a_context_of_ones_own_is_taken_and_resumes_as_well() -> None:
     assert handshakes(elsewhere.fake) == ["identify", "resume"]
 
 
+@conforms("P07")
 async def test_a_server_without_tls_is_refused() -> None:
     with gateway_in_a_thread() as elsewhere:
         async with shard_at(elsewhere.url.replace("ws://", "wss://"), None) as shard:

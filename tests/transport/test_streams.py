@@ -13,6 +13,7 @@ from gatewright.transport.seams import ConnectionUnavailable
 from gatewright.transport.streams import TcpStreamOpener
 from gatewright.transport.tls import default_ssl_context
 from gatewright.transport.urls import GatewayUrl, parse_gateway_url
+from tests.support.conforms import conforms
 from tests.transport.loopback import Handler, free_port, serve
 
 
@@ -53,6 +54,7 @@ def at(port: int, scheme: str = "wss") -> GatewayUrl:
 
 
 @pytest.mark.sockets
+@conforms("P07")
 async def test_a_stream_over_tls_is_ready_to_use(authority: trustme.CA, trusting: ssl.SSLContext) -> None:
     async with serve(speaking_tls(authority, "127.0.0.1")) as port:
         stream = await TcpStreamOpener(ssl_context=trusting)(at(port))
@@ -78,6 +80,7 @@ async def test_a_stream_to_this_machine_may_be_without_tls() -> None:
 
 
 @pytest.mark.sockets
+@conforms("P07")
 async def test_a_certificate_of_an_unknown_authority_is_refused(authority: trustme.CA) -> None:
     async with serve(speaking_tls(authority, "127.0.0.1")) as port:
         with pytest.raises(ConnectionUnavailable, match="unable to get local issuer") as refused:
@@ -87,6 +90,7 @@ async def test_a_certificate_of_an_unknown_authority_is_refused(authority: trust
 
 
 @pytest.mark.sockets
+@conforms("P07")
 async def test_a_certificate_of_another_host_is_refused(authority: trustme.CA, trusting: ssl.SSLContext) -> None:
     async with serve(speaking_tls(authority, "gateway.example.org")) as port:
         with pytest.raises(ConnectionUnavailable, match=r"not valid for '127\.0\.0\.1'") as refused:
@@ -207,6 +211,7 @@ async def test_closing_needs_no_answer_of_a_peer_that_is_dark(authority: trustme
             await stream.aclose()
 
 
+@conforms("P07")
 def test_the_default_context_checks_certificate_and_name_and_is_made_once() -> None:
     context = default_ssl_context()
     assert context.verify_mode is ssl.CERT_REQUIRED

@@ -10,12 +10,14 @@ import pytest
 
 from gatewright.spec.errors import ConfigurationError
 from gatewright.transport.token import Token
+from tests.support.conforms import conforms
 
 ID = "1234567890123456789"
 SECRET = base64.b64encode(ID.encode()).decode().rstrip("=") + ".GhIjKl.abcdefghijklmnopqrstuvwxyz0123456789_-"
 
 
 @pytest.mark.parametrize("text", [SECRET, f"  {SECRET}\n", f"Bot {SECRET}", f"bot  {SECRET}", f"\tBot\t{SECRET} "])
+@conforms("P33")
 def test_spaces_around_and_the_http_prefix_are_removed(text: str) -> None:
     assert Token(text).reveal() == SECRET
 

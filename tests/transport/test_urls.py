@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewright.transport.urls import GatewayUrl, UnusableUrl, parse_api_url, parse_gateway_url, usable_resume_url
+from tests.support.conforms import conforms
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,7 @@ from gatewright.transport.urls import GatewayUrl, UnusableUrl, parse_api_url, pa
         ("ws://[::1]:80/", "ws://[::1]/"),
     ],
 )
+@conforms("P06", "P07")
 def test_a_url_that_leads_over_tls_or_to_this_machine_is_accepted_in_its_normal_form(text: str, normal: str) -> None:
     assert str(parse_gateway_url(text)) == normal
     assert usable_resume_url(text) == normal
@@ -77,6 +79,7 @@ def test_a_url_that_leads_over_tls_or_to_this_machine_is_accepted_in_its_normal_
         "wss://gateway.discord.gg/" + "a" * 3000,
     ],
 )
+@conforms("P07")
 def test_any_other_url_is_refused(text: object) -> None:
     with pytest.raises(UnusableUrl):
         parse_gateway_url(text)
@@ -110,12 +113,14 @@ def test_a_refusal_says_what_to_give_instead() -> None:
         ("wss://h/?a=b%26c", "a=b%26c&v=10&encoding=json"),
     ],
 )
+@conforms("P04", "P05", "P06")
 def test_the_query_is_merged_and_not_glued_on(text: str, query: str) -> None:
     url = parse_gateway_url(text).with_query()
     assert url.query == query
     assert url.target == f"/?{query}"
 
 
+@conforms("P04")
 def test_compression_is_asked_for_only_when_wished() -> None:
     url = parse_gateway_url("wss://h/?compress=zlib-stream")
     assert "compress" not in str(url.with_query())
@@ -123,6 +128,7 @@ def test_compression_is_asked_for_only_when_wished() -> None:
     assert "compress=zstd-stream" in str(url.with_query(compress="zstd-stream"))
 
 
+@conforms("P06")
 def test_negotiating_twice_changes_nothing_more() -> None:
     once = parse_gateway_url("wss://h/p?x=1").with_query(compress="zlib-stream")
     assert once.with_query(compress="zlib-stream") == once
@@ -147,6 +153,7 @@ def test_whatever_the_text_it_is_either_refused_or_stays_itself(text: str) -> No
 
 
 @given(st.lists(st.tuples(st.text(min_size=1, max_size=5), st.text(max_size=5)), max_size=4))
+@conforms("P06")
 def test_other_parameters_of_the_query_survive(pairs: list[tuple[str, str]]) -> None:
     from urllib.parse import urlencode
 

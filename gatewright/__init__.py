@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gatewright.spec.intents import Intents
     from gatewright.spec.session import Session, SessionInvalid, SessionRefusal, SessionRefused
     from gatewright.spec.settings import Settings
+    from gatewright.spec.sharding import least_shard_count, shard_of
     from gatewright.spec.states import State
     from gatewright.transport.answers import (
         ChannelInfo,
@@ -140,6 +141,8 @@ _EXPORTS = {
     "VoiceServer": "gatewright.transport.answers",
     "VoiceState": "gatewright.transport.answers",
     "WaitFailed": "gatewright.transport.errors",
+    "least_shard_count": "gatewright.spec.sharding",
+    "shard_of": "gatewright.spec.sharding",
 }
 
 __all__ = [
@@ -204,6 +207,8 @@ __all__ = [
     "VoiceState",
     "WaitFailed",
     "__version__",
+    "least_shard_count",
+    "shard_of",
 ]
 
 

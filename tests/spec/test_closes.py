@@ -74,6 +74,7 @@ def test_a_fatal_close_counts_whatever_was_to_come_after_draining(then: Then, co
 
 
 @pytest.mark.parametrize("code", FAILS)
+@conforms("P51")
 def test_a_failure_says_in_a_sentence_what_to_do(code: int) -> None:
     failure = closed(State.READY, code, held=True).failure
     assert failure is not None

@@ -61,6 +61,7 @@ async def test_a_failure_that_the_iteration_raised_is_not_raised_again(autojump_
                 pass
 
 
+@conforms("P84")
 async def test_a_failure_that_nobody_saw_is_raised_when_the_block_is_left(autojump_clock: MockClock) -> None:
     async with closing(4014) as fake:
         with pytest.raises(DisallowedIntents, match="MESSAGE_CONTENT"):

@@ -99,8 +99,9 @@ oldest: ## the engine's tests with the oldest versions that pyproject.toml allow
 # -- products ----------------------------------------------------------------------------------------------------------
 
 .PHONY: diagrams clean distclean
-diagrams: $(DEV_STAMP) ## draw the generated pictures again
+diagrams: $(DEV_STAMP) ## write the generated pictures and pages again
 	@$(BIN)/python -m gatewright.diagrams
+	@$(BIN)/python -m tests.conformance
 
 clean: ## remove build products, caches and reports
 	@rm -rf build dist *.egg-info .coverage .coverage.* coverage.xml htmlcov \

@@ -288,6 +288,12 @@ PROTOCOL: tuple[tuple[str, str, str, str], ...] = (
      "trust the flag, not the name."),
 )
 
+INFERRED: frozenset[str] = frozenset(
+    ("P06", "P09", "P12", "P21", "P28", "P30", "P33", "P41", "P44", "P48", "P52", "P53", "P56", "P59", "P60",
+     "P81", "P92")
+)
+"""Demands whose level is ours: the documentation does not state them, or states only the facts they follow from."""
+
 OPEN_POINTS: tuple[tuple[str, str], ...] = (
     ("A01", "Wait after op 9? Undocumented since 2022: keep a random 1–5 s before IDENTIFY, "
             "plus the bucket's 5 s slot."),

@@ -1,4 +1,7 @@
-"""Which shard receives what, and how many shards there may be. Pure arithmetic. Source: GW › Sharding (P87-P90)."""
+"""Which shard receives what, and how many shards there may be. Pure arithmetic. Source: GW › Sharding (P87-P90).
+
+Sessions need not agree on a count: while a bot changes it, those of the old and of the new one live side by side (P91).
+"""
 
 from __future__ import annotations
 

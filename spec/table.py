@@ -229,7 +229,7 @@ _IDENTIFY: Final = (
             effects=(CloseKeepingSession,),
             why="A gate that neither grants nor refuses must not hold the shard for ever.", ref="I03 F30"),
     *over((IDENTIFIED,), Ready, target=READY, updates=("begin_session",), effects=(Deliver,),
-          why="READY completes the handshake and begins a session.", ref="P31 I10 I11 R19 R20"),
+          why="READY completes the handshake and begins a session.", ref="P31 P32 I10 I11 R19 R20"),
     *over((IDENTIFIED,), DeadlinePassed, "patient", guard="patient", updates=("extend_patience",),
           why="In an outage the server answers eventually; a new IDENTIFY would only spend budget.", ref="P20 P29 A13"),
     *over((IDENTIFIED,), DeadlinePassed, "paused", guard="not patient and paused_within_cap",
@@ -297,7 +297,8 @@ _SESSION: Final = (
 _HEARTBEATS: Final = (
     *over(HEARTBEAT_STATES, HeartbeatDue, "beat", guard="not beat_missed and not paused_too_long",
           updates=("issue_beat",), effects=(SendHeartbeat,),
-          why="Heartbeats run from HELLO until the socket is left, whatever else happens.", ref="P13 P14 P15 P21 F32"),
+          why="Heartbeats run from HELLO until the socket is left, whatever else happens.",
+          ref="P13 P14 P15 P17 P21 F32"),
     *_leave(HEARTBEAT_STATES, HeartbeatDue, "zombie", guard="beat_missed", target=STALLED,
             updates=("note_stalled_phase", "cause_zombie"), effects=(CloseKeepingSession,),
             why="A scheduled beat without its ACK when the next is due: the connection is dead, though it looks alive.",

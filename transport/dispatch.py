@@ -70,7 +70,8 @@ class Dispatch:
         """The data as it came, without a copy of it; for those who look at a part, or at its length."""
         return memoryview(self._raw)
 
-    # Any: the documentation promises no schema; `raw` is for those who decode into types of their own.
+    # Any: the documentation promises no schema (of a presence only the user's id, P82; and the same may be said twice,
+    # P95); `raw` is for those who decode into types of their own.
     @property
     def data(self) -> Any:
         """The data, decoded into dicts, lists and scalars on first use and kept. Snowflakes are strings (P79).

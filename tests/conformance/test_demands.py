@@ -10,7 +10,9 @@ import trio
 from trio.testing import MockClock
 
 from gatewright.spec.protocol import Opcode
-from gatewright.transport.commands import UpdatePresence
+from gatewright.transport.answers import VoiceServer
+from gatewright.transport.commands import Activity, UpdatePresence
+from gatewright.transport.errors import RequestTimedOut
 from gatewright.transport.shard import Shard
 from gatewright.transport.urls import GatewayUrl
 from tests.support.conforms import conforms
@@ -74,6 +76,7 @@ async def test_what_is_said_twice_is_handed_on_twice(autojump_clock: MockClock) 
 async def test_sessions_of_one_pair_and_of_another_count_live_side_by_side(autojump_clock: MockClock) -> None:
     """A rolling change of the shard count: each session has a sequence of its own, and each costs an IDENTIFY."""
     async with AsyncExitStack() as stack:
+        stack.enter_context(trio.fail_after(3600))
         fake = await stack.enter_async_context(gateway(guilds=0))
         shards: list[Shard] = []
         for shard_id, shard_count in ((0, 1), (0, 1), (1, 2)):
@@ -83,7 +86,8 @@ async def test_sessions_of_one_pair_and_of_another_count_live_side_by_side(autoj
             await trio.sleep(10)  # each has a gate of its own here, and the server has one for all
         await fake.dispatch("MESSAGE_CREATE", {"id": "1"}, session=fake.sessions[0].id)
         assert [dispatch.seq for dispatch in await collect(shards[0], 2)] == [1, 2]
-        await fake.dispatch("TYPING_START", {})
+        for session in fake.sessions:
+            await fake.dispatch("TYPING_START", {}, session=session.id)
         assert [dispatch.seq for dispatch in await collect(shards[0], 1)] == [3]
         assert [dispatch.seq for dispatch in await collect(shards[1], 2)] == [1, 2]
         assert [dispatch.seq for dispatch in await collect(shards[2], 2)] == [1, 2]
@@ -148,3 +152,98 @@ async def test_whatever_the_gateway_compresses_we_send_whole_text_frames(
     # The first byte of a frame: FIN, no reserved bit (one would say that it is compressed), and the opcode of text.
     assert {frame[0] for frame in frames} == {0x81}
     assert len(frames) >= 4  # IDENTIFY, the presence, and heartbeats
+
+
+def voice(channel: str | None, *, user: str) -> dict[str, Any]:
+    return {"guild_id": "7", "channel_id": channel, "user_id": user, "session_id": "voice"}
+
+
+@pytest.mark.parametrize("server_first", [False, True])
+@conforms("P70")
+async def test_joining_waits_for_both_answers_in_either_order(autojump_clock: MockClock, server_first: bool) -> None:
+    async with gateway(guilds=0) as fake, shard_on(fake) as shard, trio.open_nursery() as nursery:
+        await shard.wait_for("ready")
+        (session,) = fake.sessions
+        session_held = shard.session
+        assert session_held is not None
+        joined: list[VoiceServer] = []
+
+        async def join() -> None:
+            joined.append(await shard.join_voice("7", "70"))
+
+        nursery.start_soon(join)
+        await trio.sleep(1)
+        answers: list[tuple[str, dict[str, Any]]] = [
+            ("VOICE_STATE_UPDATE", voice("70", user=session_held.bot_id)),
+            ("VOICE_SERVER_UPDATE", {"guild_id": "7", "token": "t", "endpoint": "voice.invalid:443"}),
+        ]
+        for event, data in reversed(answers) if server_first else answers:
+            assert joined == []
+            await fake.dispatch(event, data, session=session.id)
+            await trio.sleep(1)
+        assert [(server.endpoint, server.state.session_id) for server in joined] == [("voice.invalid:443", "voice")]
+
+
+@conforms("P70", "A23")
+async def test_joining_a_full_channel_ends(autojump_clock: MockClock) -> None:
+    async with gateway(guilds=0) as fake, shard_on(fake) as shard:
+        await shard.wait_for("ready")
+        with trio.fail_after(60), pytest.raises(RequestTimedOut):
+            await shard.join_voice("7", "70")
+
+
+@conforms("P71")
+async def test_a_voice_server_without_an_endpoint_is_waited_on(autojump_clock: MockClock) -> None:
+    async with gateway(guilds=0) as fake, shard_on(fake) as shard, trio.open_nursery() as nursery:
+        await shard.wait_for("ready")
+        (session,) = fake.sessions
+        held = shard.session
+        assert held is not None
+        joined: list[VoiceServer] = []
+
+        async def join() -> None:
+            joined.append(await shard.join_voice("7", "70"))
+
+        nursery.start_soon(join)
+        await trio.sleep(1)
+        await fake.dispatch("VOICE_STATE_UPDATE", voice("70", user=held.bot_id), session=session.id)
+        for token, endpoint in (("first", None), ("second", "voice.invalid")):
+            assert joined == []
+            server = {"guild_id": "7", "token": token, "endpoint": endpoint}
+            await fake.dispatch("VOICE_SERVER_UPDATE", server, session=session.id)
+            await trio.sleep(1)
+        assert [(server.endpoint, server.token) for server in joined] == [("voice.invalid", "second")]
+
+
+@conforms("P59")
+async def test_of_many_presences_the_last_one_wins(autojump_clock: MockClock) -> None:
+    """Five may leave in 20 s; of those that wait behind them only the newest is sent."""
+    async with gateway(guilds=0) as fake, shard_on(fake) as shard, trio.open_nursery() as nursery:
+        await shard.wait_for("ready")
+        for number in range(20):
+            presence = UpdatePresence(activities=(Activity(str(number)),))
+            nursery.start_soon(shard.update_presence, presence)
+            await trio.sleep(0.01)
+        await trio.sleep(60)
+        sent = [payload["activities"][0]["name"] for payload in payloads(fake, Opcode.PRESENCE_UPDATE)]
+        assert sent == ["0", "1", "2", "3", "4", "19"]
+
+
+@pytest.mark.parametrize("changed", [False, True])
+@conforms("P60", "A18")
+async def test_after_a_resume_a_presence_is_sent_only_if_it_changed_meanwhile(
+    autojump_clock: MockClock, changed: bool
+) -> None:
+    async with gateway(guilds=0) as fake, shard_on(fake) as shard, trio.open_nursery() as nursery:
+        await shard.wait_for("ready")
+        await shard.update_presence(UpdatePresence(status="idle"))
+        await trio.sleep(120)
+        fake.drop()
+        await shard.wait_for("backing_off", "connecting")
+        if changed:
+            nursery.start_soon(shard.update_presence, UpdatePresence(status="dnd"))
+        await shard.wait_for("ready")
+        await trio.sleep(60)
+        assert handshakes(fake) == ["identify", "resume"]
+        sent = [payload["status"] for payload in payloads(fake, Opcode.PRESENCE_UPDATE)]
+        assert sent == (["idle", "dnd"] if changed else ["idle"])

@@ -111,13 +111,21 @@ def marked() -> Mapping[str, tuple[str, ...]]:
     }
 
 
-def tests_by_id() -> Mapping[str, tuple[str, ...]]:
+def proofs() -> Mapping[str, tuple[str, ...]]:
     """The tests that prove each id, sorted; an id that no test is marked with is absent."""
     tests: defaultdict[str, list[str]] = defaultdict(list)
     for test, ids in marked().items():
         for each in ids:
             tests[each].append(test)
     return {each: tuple(sorted(found)) for each, found in sorted(tests.items())}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say at the end of a whole run how far the MUST rows are covered."""
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        from tests.conformance.page import count  # reads the whole checkout, which a single test need not
+
+        terminalreporter.write_line(f"conformance: {count()}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

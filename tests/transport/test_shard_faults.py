@@ -52,7 +52,7 @@ async def test_heartbeats_go_out_at_their_interval_after_a_jittered_first(autoju
         assert [round(b - a, 6) for a, b in itertools.pairwise(times)] == [INTERVAL] * (len(times) - 1)
 
 
-@conforms("P16", "P18")
+@conforms("P18")
 async def test_a_missing_ack_is_noticed_when_the_next_beat_is_due(autojump_clock: MockClock) -> None:
     script = [Connection(ack=After(2, Withhold())), Connection()]
     async with gateway(script=script, rules=PATIENT) as fake, shard_on(fake) as shard:

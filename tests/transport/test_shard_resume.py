@@ -263,7 +263,7 @@ async def test_every_connection_asks_for_the_same_version_and_encoding(autojump_
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 4000, 4001, 4002, 4005, 4321, None])
-@conforms("A05", "A06", "P34")
+@conforms("A05", "A06", "P16", "P34")
 async def test_a_close_that_says_nothing_of_the_session_resumes(autojump_clock: MockClock, code: int | None) -> None:
     end = Drop() if code is None else Close(code)
     async with gateway(script=[Connection(after_ready=end), Connection()]) as fake, shard_on(fake) as shard:

@@ -8,6 +8,7 @@
 `script` holds the vocabulary, `rules` the limits, `log` what was seen and done, `server` the gateway itself.
 """
 
+from gatewright.harness.fake.faults import FAULTS, Fault, Faults, Phase
 from gatewright.harness.fake.log import (
     Acted,
     Closed,
@@ -36,6 +37,8 @@ from gatewright.harness.fake.script import (
     Delay,
     Dispatch,
     Drop,
+    Forget,
+    Fragment,
     Invalidate,
     Raw,
     Reconnect,
@@ -47,6 +50,7 @@ from gatewright.harness.fake.script import (
 from gatewright.harness.fake.server import FakeGateway
 
 __all__ = [
+    "FAULTS",
     "Acted",
     "After",
     "Amend",
@@ -62,6 +66,10 @@ __all__ = [
     "Dispatch",
     "Drop",
     "FakeGateway",
+    "Fault",
+    "Faults",
+    "Forget",
+    "Fragment",
     "Guild",
     "Invalidate",
     "Log",
@@ -70,6 +78,7 @@ __all__ = [
     "MetadataAnswered",
     "MetadataRequested",
     "Opened",
+    "Phase",
     "Raw",
     "Received",
     "Reconnect",

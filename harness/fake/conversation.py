@@ -191,14 +191,19 @@ class Conversation(Link):
 
     # What the fake does by itself, or is told to do.
 
-    def _dispatch(self, event: str, data: object) -> None:
+    def _dispatch(self, event: str, data: object, shift: int | None) -> None:
         if self._session is None or not self._carries(self._session):
             self._send(Opcode.DISPATCH, data, event=event)
+        elif shift is not None:
+            self._send(Opcode.DISPATCH, data, seq=self._session.seq + shift, event=event)
         else:
             self._world.dispatch(self._session, event, data)
 
     def _send_dispatched(self, dispatched: Dispatched, data: object) -> None:
         self._send(Opcode.DISPATCH, data, seq=dispatched.seq, event=dispatched.event)
+
+    def _forget(self) -> None:
+        self._let_go(end=True)
 
     def _invalidate(self, *, resumable: bool) -> None:
         self._send(Opcode.INVALID_SESSION, resumable)

@@ -7,9 +7,10 @@ delayed goes on in a task of its own, and so a late READY holds up no heartbeat.
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import trio
@@ -31,6 +32,8 @@ from gatewright.harness.fake.script import (
     Delay,
     Dispatch,
     Drop,
+    Forget,
+    Fragment,
     HandshakeAction,
     Invalidate,
     MessageAction,
@@ -67,6 +70,7 @@ class Link(ABC):
         self._plan = plan
         self._occurrences: Counter[str] = Counter()
         self._partial: list[bytes] = []
+        self._fragment: Fragment | None = None
         self._deflater = Deflater(Compression.NONE)  # until something else is negotiated
         self._first_close: tuple[Side, int | None] | None = None
 
@@ -79,8 +83,12 @@ class Link(ABC):
         """A whole message was read."""
 
     @abstractmethod
-    def _dispatch(self, event: str, data: object) -> None:
+    def _dispatch(self, event: str, data: object, shift: int | None) -> None:
         """Send a dispatch of this connection's session."""
+
+    @abstractmethod
+    def _forget(self) -> None:
+        """End this connection's session without a word."""
 
     @abstractmethod
     def _invalidate(self, *, resumable: bool) -> None:
@@ -141,8 +149,12 @@ class Link(ABC):
                 self._send(Opcode.HEARTBEAT)
             case Invalidate(resumable=resumable):
                 self._invalidate(resumable=resumable)
-            case Dispatch(event, data):
-                self._dispatch(event, data)
+            case Dispatch(event, data, shift=shift):
+                self._dispatch(event, data, shift)
+            case Forget():
+                self._forget()
+            case Fragment():
+                self._fragment = action
             case Send(message):
                 record = Sent(time=trio.current_time(), connection=self.number, op=None, data=message)
                 self._send_frames([message], record)
@@ -187,8 +199,22 @@ class Link(ABC):
             self._world.note(record)
 
         for position, message in enumerate(messages):
-            frame = BytesMessage(data=message) if isinstance(message, bytes) else TextMessage(data=message)
-            self._wire.send(frame, None if position else note)
+            for part, frame in enumerate(self._frames(message)):
+                self._wire.send(frame, None if position or part else note)
+
+    def _frames(self, message: str | bytes) -> Iterator[Event]:
+        """A message in one frame, or in those that a `Fragment` wants."""
+        fragment, self._fragment = self._fragment, None
+        pieces = 1 if fragment is None else min(fragment.pieces, max(1, len(message)))
+        cuts = [len(message) * piece // pieces for piece in range(pieces + 1)]
+        for start, end in itertools.pairwise(cuts):
+            piece, last = message[start:end], end == len(message)
+            if isinstance(piece, bytes):
+                yield BytesMessage(data=piece, message_finished=last)
+            else:
+                yield TextMessage(data=piece, message_finished=last)
+            if fragment is not None and fragment.ping and not last:
+                yield Ping(payload=b"between")
 
     def _close(self, code: int, reason: str) -> None:
         assert self._nursery is not None

@@ -101,10 +101,31 @@ class RequestHeartbeat:
 
 @attrs.frozen
 class Dispatch:
-    """A dispatch of the connection's session, with the next sequence; outside a session with none (``s`` is null)."""
+    """A dispatch of the connection's session, with the next sequence; outside a session with none (``s`` is null).
+
+    With `shift` the sequence is the session's last one plus `shift`, and the dispatch is not kept for replay:
+    ``Dispatch("TYPING_START", shift=0)`` is a duplicate, ``shift=-1`` comes out of order.
+    """
 
     event: str
     data: object = attrs.field(factory=dict[str, object])
+    shift: int | None = attrs.field(default=None, kw_only=True)
+
+
+@attrs.frozen
+class Forget:
+    """The connection's session is ended without a word; the socket goes on. Its RESUME will get op 9 ``false``."""
+
+
+@attrs.frozen
+class Fragment:
+    """The next message comes in `pieces` frames of the websocket, with a ping between them unless `ping` is false.
+
+    RFC 6455 allows both at any time (5.4), and few servers do it.
+    """
+
+    pieces: int = attrs.field(default=3, validator=attrs.validators.ge(2))
+    ping: bool = attrs.field(default=True, kw_only=True)
 
 
 @attrs.frozen
@@ -220,7 +241,17 @@ HandshakeAction: TypeAlias = WireAction | Answer
 MetadataAction: TypeAlias = WireAction | Answer | Amend
 CompressionAction: TypeAlias = Split | Corrupt | Bomb
 MessageAction: TypeAlias = (
-    WireAction | CompressionAction | Close | Reconnect | Invalidate | RequestHeartbeat | Dispatch | Send | Amend
+    WireAction
+    | CompressionAction
+    | Close
+    | Reconnect
+    | Invalidate
+    | RequestHeartbeat
+    | Dispatch
+    | Forget
+    | Fragment
+    | Send
+    | Amend
 )
 
 

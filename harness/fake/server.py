@@ -12,6 +12,7 @@ import trio
 import trio.testing
 
 from gatewright.harness.fake import metadata, population
+from gatewright.harness.fake.faults import UNREACHABLE
 from gatewright.harness.fake.log import Log
 from gatewright.harness.fake.metadata import MetadataAnswer, MetadataRequest
 from gatewright.harness.fake.population import Guild
@@ -33,6 +34,8 @@ from gatewright.harness.fake.script import (
 )
 from gatewright.harness.fake.sessions import Session
 from gatewright.harness.fake.world import World
+from gatewright.spec.events import ConnectError
+from gatewright.transport.seams import ConnectionUnavailable
 
 
 class FakeGateway:
@@ -296,8 +299,14 @@ class FakeGateway:
     async def open_stream(self, url: object = None) -> trio.abc.Stream:
         """The client's end of a new in-memory stream; the other end is served until it is gone.
 
-        `url` is there so that this fits where a client wants a way to open streams; whatever it is, it leads here.
+        `url` is there so that this fits where a client wants a way to open streams; whatever it is, it leads here,
+        but for :data:`~gatewright.harness.fake.faults.UNREACHABLE`.
+
+        Raises:
+            ConnectionUnavailable: if `url` is the one that nothing answers.
         """
+        if str(url).startswith(UNREACHABLE):
+            raise ConnectionUnavailable(ConnectError.NETWORK, "the host of this URL is gone, as the script says")
         if self._nursery is None:
             raise RuntimeError("enter the FakeGateway first: async with FakeGateway(...) as fake")
         ours, theirs = trio.testing.memory_stream_pair()

@@ -52,7 +52,7 @@ class Session:
 
     def concerns(self, event: str, data: object) -> bool:
         """Whether a dispatch goes to this session's shard: its guild's, or shard 0 if it has none (P88, P89)."""
-        fields = cast("Mapping[str, object]", data) if isinstance(data, Mapping) else {}
+        fields: Mapping[str, object] = cast("Mapping[str, object]", data) if isinstance(data, Mapping) else {}
         guild_id = fields.get("guild_id", fields.get("id") if event in _ABOUT_GUILDS else None)
         if isinstance(guild_id, str) and guild_id.isdecimal():
             return self.carries(guild_id)

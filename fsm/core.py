@@ -29,6 +29,9 @@ from gatewright.spec.settings import Settings
 from gatewright.spec.states import Cause, State, Then
 from gatewright.spec.table import TABLE
 
+# Names of the module are looked up faster than members of an enumeration, and a dispatch asks for both.
+_TAKE: Final = RowKind.TAKE
+_READY: Final = State.READY
 _NO_ROW: Final = "The table has no row for it here; whoever fed it is out of step."
 
 
@@ -259,7 +262,7 @@ class ShardCore:
         if not dispatch:
             c.roll = self._random()
             self._tally.take(row, c)
-        elif row.kind is not RowKind.TAKE or before is not State.READY:
+        elif row.kind is not _TAKE or before is not _READY:
             self._tally.take(row, c)
         self.journal.write(c.now, c.gen, before, c.state, event, row, effects)
         return effects

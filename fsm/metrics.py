@@ -64,7 +64,7 @@ class Metrics:
         resumes_failed: of them, those that ended otherwise, and not by a command or by our own slow consumer.
         zombies: connections left because a heartbeat had no ACK.
         reconnects: how often the shard began to wait for the next attempt, by :class:`~gatewright.spec.states.Cause`.
-        dispatches: dispatches received, the replayed ones included.
+        dispatches: dispatches received beside READY and RESUMED, the replayed ones included.
         replayed: dispatches received during a RESUME.
         dropped: dispatches that the queue's policy threw away.
         limiter_waits: commands that had to wait for the send limit.

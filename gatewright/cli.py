@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_diagram(commands)
     _add_info(commands)
+    _add_run(commands)
     return parser
 
 
@@ -183,3 +184,90 @@ def _versions() -> dict[str, str | None]:
         "OpenSSL": ssl.OPENSSL_VERSION,
         **{name: installed(name) for name in _DEPENDENCIES},
     }
+
+
+# -- run ---------------------------------------------------------------------------------------------------------------
+
+_STATUSES = """exit statuses:
+  0    stopped by SIGTERM
+  1    another error, such as a file that cannot be written
+  2    the command line, DISCORD_TOKEN or a URL cannot be used
+  3    the token was refused (4004, or 401 and 403 of the metadata)
+  4    an intent is not enabled for the application (4014)
+  5    the identify budget is spent (not with --wait)
+  6    the shard failed for another reason (4010 to 4013, ...)
+  130  stopped by Ctrl-C
+"""
+
+
+def _add_run(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "run",
+        help="connect a shard, and print its states and the names of its events",
+        description="Connects one shard with the token in DISCORD_TOKEN, prints its states and the names of its "
+        "events, and stops in order at Ctrl-C or SIGTERM.",
+        epilog=_STATUSES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--gateway-url", metavar="URL", help="connect there, such as ws://127.0.0.1:8080; no metadata")
+    where.add_argument("--api-url", metavar="URL", help="ask this HTTP API for the metadata instead of Discord's")
+    parser.add_argument(
+        "--intents",
+        default="unprivileged",
+        metavar="NAMES",
+        help="names separated by commas, a number, or one of unprivileged (the default), privileged, all, none",
+    )
+    parser.add_argument("--shard", default="0/1", metavar="ID/COUNT", help="the shard pair; 0/1 by default")
+    parser.add_argument(
+        "--compress",
+        choices=("none", "zlib-stream", "zstd-stream", "payload"),
+        default="none",
+        help="how the gateway compresses; zstd-stream needs gatewright[zstd] before Python 3.14",
+    )
+    parser.add_argument(
+        "--events", default="*", metavar="NAMES", help="which events to print, such as READY,MESSAGE_*; all by default"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line, and a summary")
+    parser.add_argument("--wait", action="store_true", help="when the identify budget is spent, wait for the next one")
+    parser.add_argument(
+        "--session", metavar="FILE", help="resume the session in this file, and keep it there when stopped"
+    )
+    parser.add_argument(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        default="warning",
+        help="what goes to standard error; warning by default",
+    )
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from gatewright import run
+    from gatewright.spec.errors import ConfigurationError
+
+    try:
+        shard_id, shard_count = run.parse_shard(arguments.shard)
+        intents = run.parse_intents(arguments.intents)
+    except ConfigurationError as error:
+        print(f"gatewright run: {error}", file=sys.stderr)
+        return int(run.Status.USAGE)
+    return int(
+        run.run(
+            run.Options(
+                intents=intents,
+                gateway_url=arguments.gateway_url,
+                api_url=arguments.api_url,
+                shard_id=shard_id,
+                shard_count=shard_count,
+                compress=arguments.compress,
+                events=tuple(part.strip() for part in arguments.events.split(",")),
+                json=arguments.json,
+                wait=arguments.wait,
+                session=None if arguments.session is None else Path(arguments.session),
+                log_level=arguments.log_level.upper(),
+            )
+        )
+    )

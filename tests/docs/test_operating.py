@@ -8,8 +8,10 @@ import attrs
 import pytest
 from trio.testing import MockClock
 
+from gatewright.cli import main
 from gatewright.fsm.errors import IllegalTransition
 from gatewright.fsm.metrics import Metrics
+from gatewright.run import Status
 from gatewright.spec.events import Connect, Event, ForceIdentify, Reconnect, Stop, Suspend
 from gatewright.spec.rows import RowKind
 from gatewright.spec.states import Cause, State
@@ -106,3 +108,16 @@ def test_every_field_of_the_log_is_explained() -> None:
         "retry_in", "not_ready_for", "failure",
     }  # fmt: skip
     assert fields <= _names("The log")
+
+
+def test_every_exit_status_of_run_is_explained() -> None:
+    text = PAGE.split("| exit status | |")[1].split("\n\n")[0]
+    assert [int(found) for found in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)] == sorted({1, *map(int, Status)})
+
+
+def test_every_option_of_run_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", "--help"])
+    offered = set(re.findall(r"^  (--[a-z-]+)", capsys.readouterr().out, re.MULTILINE))
+    explained = set(re.findall(r"^\| `(--[a-z-]+)", PAGE, re.MULTILINE))
+    assert explained == offered

@@ -9,3 +9,9 @@ if __name__ != "gatewright.embed":
         f"'{__name__}' is a room of gatewright and not a package of its own: import gatewright.embed instead",
         name=__name__,
     )
+
+from gatewright.embed.errors import EngineStopped
+from gatewright.embed.shard import AsyncioShard
+from gatewright.embed.thread import EngineThread
+
+__all__ = ["AsyncioShard", "EngineStopped", "EngineThread"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Final, Generic, Self, TypeVar, TypeVarTuple, cast
 
@@ -121,6 +121,35 @@ class EngineThread:
     def post(self, callback: Callable[[*Ts], object], *args: *Ts) -> None:
         """From the engine: has `callback` called in the loop's thread, after everything posted before."""
         self._crossing.post(callback, *args)
+
+    async def on_loop(self, function: Callable[[*Ts], Coroutine[object, object, T]], *args: *Ts) -> T:
+        """From the engine: runs ``await function(*args)`` in a task of the loop, and returns what it returns.
+
+        Cancelling it cancels the task, and does not wait for it: a loop that is blocked holds nobody up here.
+        """
+        ended = trio.Event()
+        tasks: list[asyncio.Task[T]] = []
+
+        def begin() -> None:
+            task = self._loop.create_task(function(*args))
+            tasks.append(task)
+            task.add_done_callback(end)
+
+        def end(task: asyncio.Task[T]) -> None:
+            if not task.cancelled():
+                task.exception()  # it was looked at, also when nobody waits any more
+            self.soon(ended.set)
+
+        def cancel() -> None:
+            tasks[0].cancel()
+
+        self.post(begin)
+        try:
+            await ended.wait()
+        except trio.Cancelled:
+            self.post(cancel)
+            raise
+        return tasks[0].result()
 
     def _check_loop(self) -> None:
         if self._thread is None:

@@ -94,6 +94,13 @@ class Journal:
     def __iter__(self) -> Iterator[Record]:
         return map(_record, tuple(self._ring))
 
+    def copy(self) -> Journal:
+        """The journal as it is now, for another thread or for later."""
+        copy = Journal(self._ring.maxlen or DEFAULT_SIZE)
+        copy._ring.extend(self._ring)
+        copy.written = self.written
+        return copy
+
     def last(self, count: int = 1) -> tuple[Record, ...]:
         """The last `count` steps, oldest first."""
         return tuple(map(_record, tuple(self._ring)[-count:])) if count > 0 else ()

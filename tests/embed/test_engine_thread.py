@@ -29,7 +29,7 @@ _NAME: contextvars.ContextVar[str] = contextvars.ContextVar("name", default="nob
 
 def engines() -> list[threading.Thread]:
     """The threads of engines that are alive."""
-    return [thread for thread in threading.enumerate() if thread.name.startswith("gatewright")]
+    return [thread for thread in threading.enumerate() if thread.name == "gatewright"]
 
 
 @pytest.fixture(autouse=True)
@@ -202,6 +202,66 @@ def test_a_callback_does_not_run_in_the_context_of_the_engine_s_task() -> None:
         async with EngineThread() as engine:
             await engine.call(post, engine)
         assert seen == ["opener"]
+
+    run(main())
+
+
+# -- the other way -----------------------------------------------------------------------------------------------------
+
+
+@on_each_loop
+def test_the_engine_asks_the_loop_and_gets_results_and_exceptions(loop: str) -> None:
+    async def answer(number: int) -> tuple[int, str]:
+        await asyncio.sleep(0)
+        if number < 0:
+            raise LookupError(number)
+        return number, sniffio.current_async_library()
+
+    async def main() -> None:
+        async with no_loop_error(), EngineThread() as engine:
+            assert await engine.call(engine.on_loop, answer, 3) == (3, "asyncio")
+            with pytest.raises(LookupError):
+                await engine.call(engine.on_loop, answer, -1)
+
+    run(main(), loop)
+
+
+def test_a_question_to_the_loop_that_is_cancelled_is_cancelled_there() -> None:
+    async def main() -> None:
+        ended = asyncio.Event()
+
+        async def slow() -> None:
+            try:
+                await asyncio.sleep(60)
+            finally:
+                ended.set()
+
+        async def ask(engine: EngineThread) -> None:
+            with trio.move_on_after(0.01):
+                await engine.on_loop(slow)
+
+        async with no_loop_error(), EngineThread() as engine:
+            await engine.call(ask, engine)
+            await ended.wait()
+
+    run(main())
+
+
+def test_a_loop_that_is_blocked_holds_up_no_question_that_is_given_up() -> None:
+    async def main() -> None:
+        async def slow() -> None:
+            await asyncio.sleep(60)
+
+        async def ask(engine: EngineThread) -> None:
+            with trio.move_on_after(0.01):
+                await engine.on_loop(slow)
+            given_up.set()
+
+        given_up = threading.Event()
+        async with no_loop_error(), EngineThread() as engine:
+            call = engine.start(ask, engine)
+            assert given_up.wait(10)  # while the loop does nothing else
+            await call.wait()
 
     run(main())
 

@@ -1,5 +1,6 @@
 """`transitions` is caged: each of its traps is closed, and the trap is shown to be there."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -89,6 +90,19 @@ def test_there_are_no_transitions_but_those_of_the_table() -> None:
 
 def test_the_trap_is_there_a_machine_makes_transitions_of_its_own() -> None:
     assert "to_b" in transitions.Machine(states=["a", "b"], initial="a").events
+
+
+def test_a_step_says_nothing_in_a_log_that_belongs_to_the_bot(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        shipped_machine().step(Context(), Register())
+        assert caplog.records == []
+
+
+def test_the_trap_is_there_a_machine_tells_each_callback_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    machine = transitions.Machine(states=["a", "b"], initial="a", transitions=[["go", "a", "b"]])
+    with caplog.at_level(logging.INFO):
+        machine.trigger("go")
+    assert [record.name for record in caplog.records] == ["transitions.core"] * 2
 
 
 def test_states_are_made_anew_for_each_machine() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import queue
 import ssl
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -26,6 +27,11 @@ class Elsewhere:
     url: str
     _token: trio.lowlevel.TrioToken
     _cancel: trio.CancelScope
+
+    def do(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Calls a function (or awaits an async one) in the gateway's thread, and waits for it here."""
+        run = trio.from_thread.run if inspect.iscoroutinefunction(function) else trio.from_thread.run_sync
+        return run(function, *args, trio_token=self._token)
 
     def end(self) -> None:
         """Ends the gateway's loop."""

@@ -332,6 +332,7 @@ class Shard(CommandVerbs):
         driver = self._driver
         return self._core.metrics(
             None if driver is None or self._left else self._clock(),
+            dropped=self._mailbox.dropped,
             limiter_waits=0 if driver is None else driver.limiter_waits,
         )
 

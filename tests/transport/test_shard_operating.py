@@ -10,6 +10,7 @@ from gatewright.harness.fake import Close, Connection, Delay, Drop
 from gatewright.spec.states import Cause, State
 from gatewright.transport.commands import RequestChannelInfo
 from gatewright.transport.errors import AuthenticationFailed, ShardStopped, WaitFailed
+from gatewright.transport.queue import Queue
 from tests.support.shards import Streams, gateway, shard_on
 
 INTERVAL = 41.25
@@ -99,6 +100,16 @@ async def test_commands_that_wait_for_the_limit_are_counted_over_all_connections
         await shard.wait_for("ready")
         await send(150)
         assert shard.metrics().limiter_waits > first
+
+
+async def test_what_the_queue_let_go_is_counted(autojump_clock: MockClock) -> None:
+    async with gateway(guilds=0) as fake, shard_on(fake, queue=Queue(events=3, policy="drop_oldest")) as shard:
+        await shard.wait_for("ready")
+        assert shard.metrics().dropped == 0
+        for _ in range(7):
+            await fake.dispatch("MESSAGE_CREATE", {})
+        await trio.testing.wait_all_tasks_blocked()
+        assert (shard.metrics().dropped, shard.metrics().dispatches) == (5, 7)  # READY waits in the queue as well
 
 
 async def test_numbers_can_be_read_before_and_after_the_block(autojump_clock: MockClock) -> None:

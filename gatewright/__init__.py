@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from gatewright.transport.proxy import Proxy as Proxy
     from gatewright.transport.queue import Queue
     from gatewright.transport.registrar import Registrar
+    from gatewright.transport.session_file import FileSessionStore
     from gatewright.transport.shard import Shard
 
 _EXPORTS = {
@@ -96,6 +97,7 @@ _EXPORTS = {
     "Dispatch": "gatewright.transport.dispatch",
     "EventStream": "gatewright.transport.consumer",
     "FatalClose": "gatewright.transport.errors",
+    "FileSessionStore": "gatewright.transport.session_file",
     "GatewrightError": "gatewright.spec.errors",
     "GuildMembers": "gatewright.transport.answers",
     "IllegalTransition": "gatewright.fsm.errors",
@@ -161,6 +163,7 @@ __all__ = [
     "Dispatch",
     "EventStream",
     "FatalClose",
+    "FileSessionStore",
     "GatewrightError",
     "GuildMembers",
     "IllegalTransition",

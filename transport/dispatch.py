@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import msgspec
 
 from gatewright.spec.errors import GatewrightError
+from gatewright.transport.payloads import Payload, decode_payload
 
 _decode = msgspec.json.Decoder().decode
 
@@ -89,6 +90,19 @@ class Dispatch:
             # The decoder's message may quote what it stumbled over.
             raise UndecodableData(f"the data of {self.type} (sequence {self.seq}) is not usable JSON") from None
         return self._data
+
+    def typed(self) -> Payload | None:
+        """The data as a class of :mod:`gatewright.transport.payloads`; ``None`` for a type that has none there.
+
+        Raises:
+            UndecodableData: if they are not what the documentation says; :attr:`data` may have them all the same.
+        """
+        try:
+            return decode_payload(self.type, self._raw)
+        except (ValueError, RecursionError):
+            raise UndecodableData(
+                f"the data of {self.type} (sequence {self.seq}) do not have the form that is documented"
+            ) from None
 
     def __repr__(self) -> str:
         return f"<Dispatch {self.type} seq={self.seq}{' replayed' if self.replayed else ''}>"

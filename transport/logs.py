@@ -57,6 +57,10 @@ class ShardLog:
             extra={"gatewright": {"unacked": count, "oldest": oldest}},
         )
 
+    def store_failed(self, error: Exception) -> None:
+        """Writes what the store of the session raised."""
+        self._logger.error("the session could not be saved; a crash now would repeat more events", exc_info=error)
+
     def observer_failed(self, error: Exception) -> None:
         """Writes what an observer raised."""
         self._logger.error("an observer failed; the shard goes on", exc_info=error)

@@ -16,7 +16,7 @@ import attrs
 
 from gatewright.spec.errors import GatewrightError
 from gatewright.spec.events import ConnectError, MetadataError, SlotRefusal
-from gatewright.spec.session import Metadata
+from gatewright.spec.session import Metadata, Session
 
 if TYPE_CHECKING:
     import trio
@@ -158,6 +158,28 @@ class IdentifyGate(Protocol):
 
         Called with every answer of the metadata source. One that comes out of a cache is the same object again and must
         not renew the budget.
+        """
+        ...
+
+
+# -- sessions ----------------------------------------------------------------------------------------------------------
+
+
+class SessionStore(Protocol):
+    """Where the session of one shard survives its process."""
+
+    async def load(self) -> Session | None:
+        """The session that was saved last, or ``None``. Called once, before anything else is done.
+
+        Raises:
+            SessionInvalid: if what is there is no session; a new one begins. Anything else ends the start.
+        """
+        ...
+
+    async def save(self, session: Session | None) -> None:
+        """Keep this session in place of the one before; ``None``: there is none any more.
+
+        Called one at a time. What it raises is logged, and it is tried again with the next change.
         """
         ...
 

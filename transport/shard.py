@@ -36,6 +36,7 @@ from gatewright.transport.errors import RegistrationError, ShardFailed, ShardSto
 from gatewright.transport.exchange import CommandLimits, Exchange
 from gatewright.transport.gate import InMemoryIdentifyGate
 from gatewright.transport.inflate import Compression, CompressionName, compression
+from gatewright.transport.keeping import DEFAULT_INTERVAL, SessionKeeper
 from gatewright.transport.logs import ShardLog
 from gatewright.transport.mailbox import Mailbox
 from gatewright.transport.metadata import HttpMetadataSource
@@ -50,6 +51,7 @@ from gatewright.transport.seams import (
     Observer,
     RandomSource,
     Registration,
+    SessionStore,
     StreamOpener,
 )
 from gatewright.transport.streams import TcpStreamOpener
@@ -78,6 +80,9 @@ class Shard(CommandVerbs):
         session: a session to resume instead of beginning one. One that cannot be resumed here (another shard pair,
             other intents, another bot, too old) is let go with a warning, :attr:`session_refused` says why, and the
             shard begins a new one.
+        store: where the session survives the process: read at the start, saved every `store_interval` seconds and at
+            the end. Leaving the block then suspends the shard instead of stopping it, so that the next process
+            resumes; :meth:`stop` ends the session all the same.
         session_max_age: seconds since READY after which a session counts as too old; ``None`` for no bound.
         presence: the presence to begin with.
         settings: deadlines and bounds; shard id and count are taken from it. `intents` in it is overwritten.
@@ -109,6 +114,8 @@ class Shard(CommandVerbs):
         registrations: Iterable[Registration] | Registrar = (),
         session: Session | None = None,
         session_max_age: float | None = MAX_SESSION_AGE,
+        store: SessionStore | None = None,
+        store_interval: float = DEFAULT_INTERVAL,
         presence: UpdatePresence | None = None,
         settings: Settings | None = None,
         shard_id: int = 0,
@@ -143,6 +150,11 @@ class Shard(CommandVerbs):
         self._wall_clock = wall_clock
         self._session_max_age = _checked_age(session_max_age)
         self._session_refused: SessionRefused | None = None
+        self._keeper: SessionKeeper | None = None
+        if store is not None:
+            if session is not None:
+                raise ConfigurationError("a session comes from the store or by itself: give one of the two")
+            self._keeper = SessionKeeper(store, lambda: self.session, interval=store_interval, log=self._log)
         if session is not None:
             session = self._admitted(_checked_session(session))
         self._presence = Presence(presence)
@@ -184,6 +196,12 @@ class Shard(CommandVerbs):
         """Registers, and returns at once."""
         if self._driver is not None:
             raise ConfigurationError(_ONCE)
+        if self._keeper is not None:
+            stored = await self._keeper.load()
+            if isinstance(stored, SessionRefused):
+                self._refuse_session(stored)
+            elif stored is not None:
+                self._session = self._admitted(_checked_session(stored))
         self._core = ShardCore(self._settings, session=self._session, random=self._random, now=self._clock())
         self._driver = Driver(
             self._core,
@@ -209,6 +227,8 @@ class Shard(CommandVerbs):
         self._nursery_manager = trio.open_nursery()
         self._nursery = await self._nursery_manager.__aenter__()
         self._nursery.start_soon(self._run, self._driver)
+        if self._keeper is not None:
+            self._nursery.start_soon(self._keeper.run)
         self._driver.feed(Register(self._client))
         return self
 
@@ -226,6 +246,8 @@ class Shard(CommandVerbs):
         await driver.release()
         self._mailbox.close()
         await driver.end()
+        if self._keeper is not None:
+            await self._keeper.end()
         self._commands().end()
         self._left = True
         for watcher in tuple(self._watchers):
@@ -248,8 +270,9 @@ class Shard(CommandVerbs):
     async def _wind_down(self) -> None:
         driver = self._running()
         if self.state is not State.SUSPENDED:
-            driver.feed(Stop())
-            await self._settled(State.STOPPED, State.FAILED)
+            stay = self._keeper is not None and self.explain("suspend").possible
+            driver.feed(Suspend() if stay else Stop())
+            await self._settled(State.SUSPENDED, State.STOPPED, State.FAILED)
         if driver.connection is not None:
             await driver.connection.gone.wait()
 

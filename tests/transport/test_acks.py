@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewright.transport.acks import Acks
+from tests.support.conforms import conforms
 
 
 def noted(*seqs: int, session: str = "s") -> Acks:
@@ -78,6 +79,7 @@ def test_a_session_that_is_over_says_nothing_any_more() -> None:
     assert (acks.committed("new"), acks.unhandled) == (1, 0)
 
 
+@conforms("P43")
 def test_a_dispatch_that_comes_again_is_one_dispatch() -> None:
     """A server may replay what it has sent already (P43)."""
     acks = taken(1, 2)

@@ -14,6 +14,7 @@ from gatewright.spec.session import Session
 from gatewright.transport.dispatch import Dispatch
 from gatewright.transport.shard import Shard
 from gatewright.transport.urls import GatewayUrl
+from tests.support.conforms import conforms
 from tests.support.shards import collect, gateway, payloads, shard_on, types
 
 
@@ -39,6 +40,7 @@ async def ten(fake: FakeGateway, shard: Shard) -> dict[int, Dispatch]:
     return {event.seq: event for event in await collect(shard, 10)}
 
 
+@conforms("P38", "P43")
 async def test_a_crash_brings_back_what_was_not_handled(autojump_clock: MockClock) -> None:
     """The exported text is what a process that was killed would have left behind."""
     async with gateway(guilds=0) as fake, shard_on(fake, ack="manual", opener=Once(fake)) as shard:
@@ -96,6 +98,7 @@ async def test_acks_that_come_twice_or_too_late_do_no_harm(autojump_clock: MockC
     Dispatch("BY_HAND", 1, b"{}").ack()
 
 
+@conforms("P15", "P37")
 async def test_within_the_process_the_received_sequence_is_resumed_and_beaten(autojump_clock: MockClock) -> None:
     async with gateway(guilds=0) as fake, shard_on(fake, ack="manual") as shard:
         await ten(fake, shard)

@@ -6,6 +6,7 @@ reachable context and event and demands equal results.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Final, cast
 
@@ -16,7 +17,7 @@ from gatewright.fsm.runtime import Step
 from gatewright.spec.context import Context
 from gatewright.spec.effects import Effect
 from gatewright.spec.errors import TableError
-from gatewright.spec.events import Event
+from gatewright.spec.events import Dispatched, Event
 from gatewright.spec.expressions import NAMESPACE, source_of
 from gatewright.spec.guards import expression_of
 from gatewright.spec.rows import Row, RowKind
@@ -24,6 +25,9 @@ from gatewright.spec.states import STATES, State
 from gatewright.spec.updates import UPDATES
 
 Cell = Callable[[Context, Event], Step]
+UnpackedCell = Callable[..., Step]
+"""A cell that takes the fields of its event, in order, in place of the event."""
+
 _INDENT: Final = "    "
 
 
@@ -35,7 +39,7 @@ class CompiledTable:
         source: the generated source, for the curious and for tests.
     """
 
-    __slots__ = ("cells", "source")
+    __slots__ = ("_dispatch_cells", "cells", "source")
 
     def __init__(self, rows: Iterable[Row]) -> None:
         namespace: dict[str, object] = {**NAMESPACE, "Refusal": Refusal, "TableError": TableError}
@@ -44,12 +48,18 @@ class CompiledTable:
             grouped.setdefault((row.source, row.event), []).append(row)
         lines: list[str] = []
         names: dict[tuple[State, type[Event]], str] = {}
+        unpacked: dict[State, str] = {}
         for number, (cell, cell_rows) in enumerate(grouped.items()):
             names[cell] = f"cell_{number}"
             lines += _cell_source(f"cell_{number}", cell_rows, number, namespace)
+            state, event = cell
+            if event is Dispatched:
+                unpacked[state] = f"unpacked_{number}"
+                lines += _cell_source(f"unpacked_{number}", cell_rows, number, namespace, unpacked=True)
         self.source = "\n".join(lines)
         exec(compile(self.source, "<compiled table>", "exec"), namespace)  # noqa: S102 - our own source, from the table
         self.cells = {cell: cast("Cell", namespace[name]) for cell, name in names.items()}
+        self._dispatch_cells = {state: cast("UnpackedCell", namespace[name]) for state, name in unpacked.items()}
 
     def step(self, context: Context, event: Event) -> Step:
         """Takes the one row for `event`; see :class:`gatewright.fsm.runtime.Runtime`."""
@@ -58,36 +68,47 @@ class CompiledTable:
             raise Refusal(None)
         return cell(context, event)
 
+    def step_dispatch(self, context: Context, gen: int, seq: int, type_: str) -> Step:
+        """Takes the one row for a dispatch; see :class:`gatewright.fsm.runtime.DispatchRuntime`."""
+        cell = self._dispatch_cells.get(context.state)
+        if cell is None:
+            raise Refusal(None)
+        return cell(context, gen, seq, type_)
 
-def _cell_source(name: str, rows: list[Row], number: int, namespace: dict[str, object]) -> list[str]:
-    lines = [f"def {name}(c, e):"]
+
+def _cell_source(
+    name: str, rows: list[Row], number: int, namespace: dict[str, object], *, unpacked: bool = False
+) -> list[str]:
+    fields = ", ".join(f"e_{field.name}" for field in attrs.fields(rows[0].event)) if unpacked else "e"
+    lines = [f"def {name}(c, {fields}):"]
     for index, row in enumerate(rows):
         tag = f"{number}_{index}"
         namespace[f"row_{tag}"] = row
         indent = _INDENT
         if row.guard is not None:
-            lines.append(f"{_INDENT}if {source_of(expression_of(row.guard))}:")
+            lines.append(f"{_INDENT}if {source_of(expression_of(row.guard), unpacked=unpacked)}:")
             indent *= 2
-        lines += [indent + line for line in _row_source(row, tag, namespace)]
+        lines += [indent + line for line in _row_source(row, tag, namespace, unpacked=unpacked)]
     if all(row.guard is not None for row in rows):
         cell = f"{rows[0].source}.{rows[0].event.name}"
         lines.append(f"{_INDENT}raise TableError('{cell}: every guard was false')")
     return lines
 
 
-def _row_source(row: Row, tag: str, namespace: dict[str, object]) -> list[str]:
+def _row_source(row: Row, tag: str, namespace: dict[str, object], *, unpacked: bool) -> list[str]:
+    source = functools.partial(source_of, unpacked=unpacked)
     if row.kind is RowKind.REFUSE:
         return [f"raise Refusal(row_{tag})"]
     lines = [
-        f"c.{field} = {source_of(text)}" for name in row.updates for field, text in UPDATES[name].assigns
+        f"c.{field} = {source(text)}" for name in row.updates for field, text in UPDATES[name].assigns
     ]  # in order: a later assignment sees an earlier one
     if row.target is not None:
         spec = STATES[row.target]
         lines += [
             f"c.state = State.{row.target.name}",
             "c.entered_at = c.now",
-            f"c.deadline = {'None' if spec.deadline is None else 'c.now + ' + source_of(spec.deadline)}",
-            f"c.cap = {'None' if spec.cap is None else 'c.now + ' + source_of(spec.cap)}",
+            f"c.deadline = {'None' if spec.deadline is None else 'c.now + ' + source(spec.deadline)}",
+            f"c.cap = {'None' if spec.cap is None else 'c.now + ' + source(spec.cap)}",
         ]
         if not spec.heartbeats:
             lines.append("c.beat_at = None")
@@ -98,6 +119,6 @@ def _row_source(row: Row, tag: str, namespace: dict[str, object]) -> list[str]:
     made: list[str] = []
     for index, effect in enumerate(row.effects):
         namespace[f"effect_{tag}_{index}"] = effect
-        values = ", ".join(source_of(field.metadata["expression"]) for field in attrs.fields(effect))
+        values = ", ".join(source(field.metadata["expression"]) for field in attrs.fields(effect))
         made.append(f"effect_{tag}_{index}({values}),")
     return [*lines, f"return row_{tag}, ({' '.join(made)})"]

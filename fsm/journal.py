@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
 import attrs
 
@@ -71,20 +71,30 @@ def _detail(event: Event) -> str:
     return ", ".join(fields)
 
 
+_Entry: TypeAlias = tuple[float, int, State, State, Event | tuple[object, ...], Row, tuple[Effect, ...]]
+
+
 class Journal:
     """The last steps, oldest first. Records are made when somebody reads them: a dispatch pays for a tuple only."""
 
     __slots__ = ("_ring", "written")
 
     def __init__(self, size: int = DEFAULT_SIZE) -> None:
-        self._ring: deque[tuple[float, int, State, State, Event, Row, tuple[Effect, ...]]] = deque(maxlen=size)
+        self._ring: deque[_Entry] = deque(maxlen=size)
         self.written = 0
         """How many steps were written in all, those that fell out of the ring included."""
 
     def write(
-        self, time: float, gen: int, state: State, to: State, event: Event, row: Row, effects: tuple[Effect, ...]
+        self,
+        time: float,
+        gen: int,
+        state: State,
+        to: State,
+        event: Event | tuple[object, ...],
+        row: Row,
+        effects: tuple[Effect, ...],
     ) -> None:
-        """Adds a step; the oldest falls out when the ring is full."""
+        """Adds a step; the oldest falls out when the ring is full. Fields of the row's event do for the event."""
         self.written += 1
         self._ring.append((time, gen, state, to, event, row, effects))
 
@@ -113,8 +123,10 @@ class Journal:
         return found[0].state.value + "".join(f" -{record.event}-> {record.to}" for record in found)
 
 
-def _record(entry: tuple[float, int, State, State, Event, Row, tuple[Effect, ...]]) -> Record:
+def _record(entry: _Entry) -> Record:
     time, gen, state, to, event, row, effects = entry
+    if isinstance(event, tuple):
+        event = row.event(*event)
     return Record(
         time=time,
         gen=gen,

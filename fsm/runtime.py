@@ -27,3 +27,15 @@ class Runtime(Protocol):
             Refusal: when the row refuses, or there is none; the context is as it was.
         """
         ...
+
+
+class DispatchRuntime(Protocol):
+    """Runs the table on a context, for dispatches that nobody makes an event of."""
+
+    def step_dispatch(self, context: Context, gen: int, seq: int, type_: str) -> Step:
+        """Takes the one row for a :class:`~gatewright.spec.events.Dispatched` of these fields, writing `context`.
+
+        Raises:
+            Refusal: as `Runtime.step`.
+        """
+        ...

@@ -14,21 +14,20 @@ import copy
 import functools
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Final, cast
+from typing import Final
 
 import attrs
 
-from gatewright.fsm.compiled import CompiledTable
 from gatewright.fsm.core import ShardCore, shipped_compiled, shipped_machine
 from gatewright.fsm.errors import Refusal
 from gatewright.fsm.machine import TableMachine
-from gatewright.fsm.runtime import Runtime
+from gatewright.fsm.runtime import DispatchRuntime, Runtime
 from gatewright.fsm.runtime import Step as Taken
 from gatewright.harness.ghosts import Beats, Broken, Ghost, Registrations, Sessions, Slots, Sockets
 from gatewright.spec import effects, events
 from gatewright.spec.context import Context
 from gatewright.spec.effects import Effect
-from gatewright.spec.events import Event
+from gatewright.spec.events import Dispatched, Event
 from gatewright.spec.expressions import compile_predicate
 from gatewright.spec.invariants import INVARIANTS
 from gatewright.spec.rows import Row, RowKind
@@ -248,8 +247,38 @@ class Monitored:
         return row, made
 
 
+@attrs.frozen
+class MonitoredDispatches:
+    """A runtime for dispatches that shows every step to a monitor."""
+
+    inner: DispatchRuntime
+    monitor: Monitor
+
+    def step_dispatch(self, context: Context, gen: int, seq: int, type_: str) -> Taken:
+        """Takes the one row for a dispatch; see :class:`gatewright.fsm.runtime.DispatchRuntime`."""
+        before, event = copy.copy(context), Dispatched(gen, seq, type_)
+        try:
+            row, made = self.inner.step_dispatch(context, gen, seq, type_)
+        except Refusal as refusal:
+            self.monitor.observe_refusal(before, event, refusal.row, context)
+            raise
+        self.monitor.observe(before, event, row, made, context)
+        return row, made
+
+
+@attrs.frozen
+class MadeDispatches:
+    """A runtime for dispatches that makes an event of each: for tables that have no compiled twin."""
+
+    inner: Runtime
+
+    def step_dispatch(self, context: Context, gen: int, seq: int, type_: str) -> Taken:
+        """Takes the one row for a dispatch; see :class:`gatewright.fsm.runtime.DispatchRuntime`."""
+        return self.inner.step(context, Dispatched(gen, seq, type_))
+
+
 @functools.lru_cache(maxsize=8)
-def _runtimes(table: tuple[Row, ...]) -> tuple[Runtime, Runtime]:
+def _runtimes(table: tuple[Row, ...]) -> tuple[Runtime, DispatchRuntime]:
     """The two runtimes of a shard, as in production for the shipped table.
 
     Any other table runs on the machine alone: its compiled twin takes ten times as long to build, and a mutant lives
@@ -258,7 +287,7 @@ def _runtimes(table: tuple[Row, ...]) -> tuple[Runtime, Runtime]:
     if table is TABLE:
         return shipped_machine(), shipped_compiled()
     machine = TableMachine(table)
-    return machine, machine
+    return machine, MadeDispatches(machine)
 
 
 def monitored(
@@ -278,6 +307,5 @@ def monitored(
         now=now,
         journal_size=journal_size,
         machine=Monitored(machine, monitor),
-        # The core asks nothing of it but `step`.
-        compiled=cast("CompiledTable", Monitored(compiled, monitor)),
+        compiled=MonitoredDispatches(compiled, monitor),
     )

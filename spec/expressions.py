@@ -72,7 +72,15 @@ def parse(text: str) -> ast.expr:
 
 
 class _Qualify(ast.NodeTransformer):
-    """Turns fields of the context into ``c.field`` and the event into ``e``."""
+    """Turns fields of the context into ``c.field``, and the event into ``e`` or its fields into ``e_field``."""
+
+    def __init__(self, *, unpacked: bool) -> None:
+        self._unpacked = unpacked
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        if self._unpacked and isinstance(node.value, ast.Name) and node.value.id == "event":
+            return ast.Name(f"e_{node.attr}", ast.Load())
+        return cast("ast.expr", self.generic_visit(node))
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         if node.id == "event":
@@ -82,10 +90,13 @@ class _Qualify(ast.NodeTransformer):
         return node
 
 
-def source_of(text: str) -> str:
-    """The expression as Python source over ``c`` (the context) and ``e`` (the event), in parentheses."""
+def source_of(text: str, *, unpacked: bool = False) -> str:
+    """The expression as Python source over ``c`` (the context) and ``e`` (the event), in parentheses.
+
+    With `unpacked` there is no event but each of its fields, as ``e_field``.
+    """
     parse(text)
-    return f"({ast.unparse(_Qualify().visit(ast.parse(text, mode='eval')))})"
+    return f"({ast.unparse(_Qualify(unpacked=unpacked).visit(ast.parse(text, mode='eval')))})"
 
 
 @functools.cache

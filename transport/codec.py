@@ -35,6 +35,9 @@ MAX_HEARTBEAT_INTERVAL: Final = 600.0
 DEFAULT_PROPERTIES: Final[Mapping[str, str]] = {"os": sys.platform, "browser": "gatewright", "device": "gatewright"}
 """What IDENTIFY says of the client when nothing else is wished for; keys without ``$`` (P25)."""
 
+_EXTRAORDINARY: Final = frozenset({"READY", "RESUMED"})
+"""Dispatches that have events of their own in the table."""
+
 _NULL: Final = msgspec.Raw(b"null")
 
 
@@ -75,6 +78,30 @@ class _ReadyData(msgspec.Struct):
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_hello = msgspec.json.Decoder(_HelloData).decode
 _decode_ready = msgspec.json.Decoder(_ReadyData).decode
+
+
+def decode_dispatch(message: str | bytes, session_id: str, replayed: bool) -> Dispatch | None:
+    """An ordinary dispatch, which does nothing but move the sequence: nearly every message is one.
+
+    Args:
+        message: one whole message, after inflation.
+        session_id: of the session it belongs to.
+        replayed: whether it comes in answer to a RESUME.
+
+    Returns:
+        The dispatch; ``None`` for everything else, good or bad, which :func:`decode` tells apart.
+    """
+    try:
+        # The decoder skips over `d` without a look at its encoding.
+        if type(message) is bytes and not message.isascii():
+            message.decode()
+        envelope = _decode_envelope(message)
+    except (ValueError, RecursionError):
+        return None
+    seq, type_ = envelope.s, envelope.t
+    if envelope.op or seq is None or type_ is None or type_ in _EXTRAORDINARY:
+        return None
+    return Dispatch(type_, seq, envelope.d, session_id, replayed)
 
 
 def decode(message: str | bytes, *, gen: int, wall_clock: Callable[[], float]) -> Decoded:

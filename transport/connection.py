@@ -10,7 +10,7 @@ after its stream was closed.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Final, Protocol, cast
 
 import trio
@@ -55,8 +55,8 @@ class Host(Protocol):
         """Takes what became of the connection into the machine, and performs its effects."""
         ...
 
-    def receive(self, gen: int, message: str | bytes) -> bool:
-        """Takes a message of the peer; whether reading may go on. If not, it does after `room`."""
+    def receive(self, gen: int, messages: Iterable[str | bytes]) -> bool:
+        """Takes messages of the peer; whether reading may go on. If not, it does after `room`, with those left over."""
         ...
 
     async def room(self, gen: int) -> None:
@@ -226,26 +226,28 @@ class Connection:
     def _feed(self) -> bool:
         """Feeds what is in the inbox, in order; whether it is empty now."""
         assert self._stream is not None
-        inbox, inflate, receive, gen = self._inbox, self._inflater.feed, self._host.receive, self.gen
         if self._stream.closing and self.outbox.close_code is not None:  # by ourselves, not in answer to the peer
-            inbox.clear()
+            self._inbox.clear()
         try:
-            while inbox:
-                message = inbox.popleft()
-                self._fed += 1
-                try:
-                    if isinstance(message, TooLarge):
-                        raise message
-                    whole = inflate(message)
-                except InflateError as error:
-                    self._host.feed(ProtocolViolation(gen, error.violation, str(error)))
-                    continue
-                if whole is not None and not receive(gen, whole):
-                    return False
+            return self._host.receive(self.gen, self._inflated())
         except Exception as fault:
             self._fault = fault
             raise
-        return True
+
+    def _inflated(self) -> Iterator[str | bytes]:
+        inbox, inflate = self._inbox, self._inflater.feed
+        while inbox:
+            message = inbox.popleft()
+            self._fed += 1
+            try:
+                if isinstance(message, TooLarge):
+                    raise message
+                whole = inflate(message)
+            except InflateError as error:
+                self._host.feed(ProtocolViolation(self.gen, error.violation, str(error)))
+                continue
+            if whole is not None:
+                yield whole
 
     async def _closed(self, websocket: WebSocketConnection) -> ConnectionOutcome:
         """Waits for the end, and until everything before it was fed."""

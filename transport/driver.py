@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 import trio
@@ -80,7 +80,8 @@ class Driver:
         registrar, metadata, opener, gate, clock, wall_clock: the seams of :mod:`gatewright.transport.seams`.
         identify: makes the payload of IDENTIFY.
         compress: what every connection negotiates, those that resume as well (P36, A19).
-        on_step: called after each step, once its effects were begun.
+        on_step: called once the effects of an event were begun, with the number of steps that the journal got by it.
+        on_dispatch: called in its place for ordinary dispatches, if anybody watches those.
     """
 
     def __init__(
@@ -95,7 +96,8 @@ class Driver:
         gate: IdentifyGate,
         clock: Clock,
         identify: Callable[[], bytes],
-        on_step: Callable[[Event], None],
+        on_step: Callable[[Event, int], None],
+        on_dispatch: Callable[[], None] | None = None,
         compress: Compression = Compression.NONE,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -114,6 +116,7 @@ class Driver:
         self._identify = identify
         self._compress = compress
         self._on_step = on_step
+        self._on_dispatch = on_dispatch
         self._nursery: trio.Nursery | None = None
         self._background = trio.CancelScope(shield=True)
         self._ended = trio.Event()
@@ -141,17 +144,52 @@ class Driver:
         Raises:
             IllegalTransition: as the core does; nothing changed.
         """
+        journal = self.core.journal
+        before = journal.written
         try:
             effects = self.core.feed(event, self._clock())
         except IllegalTransition:
-            self._on_step(event)  # a refusal is a step as well, for whoever watches
+            self._on_step(event, journal.written - before)  # a refusal is a step as well, for whoever watches
             raise
+        steps = journal.written - before
         self._perform(effects)
-        self._on_step(event)
+        self._on_step(event, steps)
         self._rearm()
 
-    def receive(self, gen: int, message: str | bytes) -> bool:
-        """Takes a message of the peer on generation `gen`; whether reading may go on, or has to wait for `room`."""
+    def receive(self, gen: int, messages: Iterable[str | bytes]) -> bool:
+        """Takes messages of the peer on generation `gen`, a burst; whether reading may go on, or waits for `room`.
+
+        When it waits, the messages from there on were not taken out of the iterable.
+        """
+        core, mailbox, watched = self.core, self.mailbox, self._on_dispatch
+        now = self._clock()
+        session_id, replayed = core.session_id, core.state is State.RESUMING
+        for message in messages:
+            dispatch = codec.decode_dispatch(message, session_id, replayed)
+            if dispatch is None:
+                dispatch = self._receive_event(gen, message)
+                session_id, replayed = core.session_id, core.state is State.RESUMING
+            else:
+                for effect in core.feed_dispatch(gen, dispatch.seq, dispatch.type, now):
+                    if type(effect) is fx.Deliver:
+                        self._hand_over(dispatch)
+                    else:
+                        self._begin(effect)
+                if watched is not None:
+                    watched()
+            if dispatch is None or core.gen != gen:
+                continue
+            if mailbox.overflowed:
+                mailbox.overflowed = False
+                self.feed(QueueOverflowed(gen))
+                session_id, replayed = core.session_id, core.state is State.RESUMING
+            elif mailbox.full:
+                self.feed(ReadingPaused(gen))
+                return False
+        self._rearm()
+        return True
+
+    def _receive_event(self, gen: int, message: str | bytes) -> Dispatch | None:
         event, dispatch = codec.decode(message, gen=gen, wall_clock=self._wall_clock)
         if dispatch is not None:
             # READY answers a RESUME as well, from a server that has begun a new session instead.
@@ -159,15 +197,7 @@ class Driver:
         self._dispatch = dispatch
         self.feed(event)
         self._dispatch = None
-        if dispatch is None or self.core.gen != gen:
-            return True
-        if self.mailbox.overflowed:
-            self.mailbox.overflowed = False
-            self.feed(QueueOverflowed(gen))
-        elif self.mailbox.full:
-            self.feed(ReadingPaused(gen))
-            return False
-        return True
+        return dispatch
 
     async def room(self, gen: int) -> None:
         """Waits until reading may go on, because the consumer has taken enough out of its mailbox."""
@@ -193,8 +223,11 @@ class Driver:
             await self.read_what_has_come()
             due, now = self.core.next_deadline(), self._clock()
             if due is not None and due <= now + _ROUNDING:
-                self._perform(self.core.tick(max(due, now)))
-                self._on_step(DeadlinePassed())
+                before = self.core.journal.written
+                effects = self.core.tick(max(due, now))
+                steps = self.core.journal.written - before
+                self._perform(effects)
+                self._on_step(DeadlinePassed(), steps)
 
     async def run(self) -> None:
         """Runs everything that the shard does in the background, until :meth:`end`.
@@ -234,7 +267,9 @@ class Driver:
         connection = self.connection
         progress, quiet = -1, 0
         latest = trio.current_time() + _LONGEST_READ
-        for _ in range(_MOST_PASSES):
+        for passes in range(_MOST_PASSES):
+            if passes >= _QUIET_PASSES and not self.core.blames(self._clock() + _ROUNDING):
+                return  # in a flood there is always more, and a beat with its predecessor acknowledged accuses nobody
             # Not cancellable by our own timer scope, which has ended; the nursery's cancellation still comes through.
             await trio.lowlevel.checkpoint()
             before, progress = progress, 0 if connection is None else connection.progress
@@ -312,6 +347,9 @@ class Driver:
         if dispatch is None:
             raise RuntimeError("nothing was received that could be delivered")
         dispatch.session_id = self.core.session_id
+        self._hand_over(dispatch)
+
+    def _hand_over(self, dispatch: Dispatch) -> None:
         self.mailbox.put(dispatch)
         if self.watch is not None:
             self.watch(dispatch)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 import trio
 
@@ -15,6 +16,10 @@ from gatewright.spec.errors import GatewrightError
 from gatewright.transport.acks import Acks
 from gatewright.transport.dispatch import Dispatch
 from gatewright.transport.queue import Queue, QueuePolicy
+
+_TURNS: Final = 64
+"""Dispatches that consumers take before everybody else has a turn. A turn costs more than a dispatch, and a consumer
+that never waits must not hold heartbeats, sends or its own cancellation back."""
 
 
 class ConsumerBusy(GatewrightError):
@@ -32,8 +37,8 @@ class Mailbox:
     """
 
     __slots__ = (
-        "_abandoned", "_bytes", "_closed", "_lot", "_on_stuck", "_queue", "_room", "_streams", "_unfiltered", "_wanted",
-        "acks", "bounds", "dropped", "filtered", "overflowed", "window",
+        "_abandoned", "_bytes", "_closed", "_lot", "_on_stuck", "_queue", "_room", "_streams", "_turns", "_unfiltered",
+        "_wanted", "acks", "bounds", "dropped", "filtered", "overflowed", "window",
     )  # fmt: skip
 
     def __init__(
@@ -55,6 +60,7 @@ class Mailbox:
         self._closed = False
         self._wanted: frozenset[str] | None = None
         self._streams = 0
+        self._turns = 0
         self._unfiltered = 0
         self._abandoned: list[Dispatch] = []
         self._on_stuck = on_stuck
@@ -111,7 +117,11 @@ class Mailbox:
             types: names of dispatches.
             after: a dispatch that counts as handled, because the next one is asked for.
         """
-        await trio.lowlevel.checkpoint()
+        if self._turns and self._queue:
+            turns = self._turns - 1
+        else:
+            await trio.lowlevel.checkpoint()
+            turns = _TURNS
         if after is not None:
             self.handle(after)
         if self._abandoned:
@@ -123,6 +133,7 @@ class Mailbox:
             if self._closed or not self._window_full:
                 found = self._next(types)
                 if found is not None or self._closed:
+                    self._turns = turns
                     return found
             elif not warned:
                 warned = True

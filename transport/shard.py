@@ -20,7 +20,7 @@ from gatewright.fsm.explain import Explanation
 from gatewright.fsm.journal import Journal, Record
 from gatewright.fsm.metrics import Beat, Metrics
 from gatewright.spec.errors import ConfigurationError
-from gatewright.spec.events import Connect, Dispatched, Event, ForceIdentify, Reconnect, Register, Stop, Suspend
+from gatewright.spec.events import Connect, Event, ForceIdentify, Reconnect, Register, Stop, Suspend
 from gatewright.spec.intents import Intents
 from gatewright.spec.protocol import API_VERSION
 from gatewright.spec.session import MAX_SESSION_AGE, Session, SessionInvalid, SessionRefused
@@ -186,7 +186,6 @@ class Shard(CommandVerbs):
         self._nursery_manager: AbstractAsyncContextManager[trio.Nursery] | None = None
         # Weak: a watcher that is forgotten is gone, without having to say so.
         self._watchers: weakref.WeakSet[Transitions] = weakref.WeakSet()
-        self._written = 0
         self._failure_seen = False
         self._left = False
 
@@ -215,6 +214,7 @@ class Shard(CommandVerbs):
             identify=lambda: self._identify_payload(self._presence.identify()),
             compress=self._compress,
             on_step=self._after_step,
+            on_dispatch=self._after_dispatch if self._observers else None,
             wall_clock=self._wall_clock,
         )
         self._exchange = Exchange(
@@ -587,15 +587,15 @@ class Shard(CommandVerbs):
     def _watch(self, watcher: Transitions) -> None:
         self._watchers.add(watcher)
 
-    def _after_step(self, event: Event) -> None:
-        journal = self._core.journal
-        fresh, self._written = journal.written - self._written, journal.written
-        dispatched = type(event) is Dispatched
-        if dispatched and not self._observers:
-            return
-        if not dispatched and self._exchange is not None:
+    def _after_step(self, event: Event, steps: int) -> None:
+        records = self._core.journal.last(steps)
+        if self._exchange is not None:
             self._exchange.after_step(event)
-        for record in journal.last(fresh):
+        for record in records:
+            self._publish(record)
+
+    def _after_dispatch(self) -> None:
+        for record in self._core.journal.last():
             self._publish(record)
 
     def _publish(self, record: Record) -> None:

@@ -1,5 +1,6 @@
 """The core of a shard: its clock and its timers, its journal and its snapshots."""
 
+import copy
 import itertools
 
 import attrs
@@ -7,7 +8,10 @@ import pytest
 
 from gatewright.fsm.core import ShardCore, shipped_compiled, shipped_machine
 from gatewright.fsm.errors import IllegalTransition
+from gatewright.fsm.runtime import DispatchRuntime, Step
+from gatewright.harness.monitor import MadeDispatches
 from gatewright.harness.walks import Walk
+from gatewright.spec.context import Context
 from gatewright.spec.effects import ApplyRegistrations, OpenSocket, SendHeartbeat
 from gatewright.spec.events import (
     Closed,
@@ -24,7 +28,7 @@ from gatewright.spec.events import (
 )
 from gatewright.spec.settings import Settings
 from gatewright.spec.states import State
-from tests.fsm.standing import where
+from tests.fsm.standing import draining, holding, where
 from tests.support.conforms import conforms
 
 URL = "wss://main.example/"
@@ -59,11 +63,42 @@ def test_dispatches_take_the_compiled_path_and_everything_else_the_machine() -> 
             self.events.append(type(event).__name__)
             return shipped_compiled().step(context, event)  # type: ignore[arg-type]  # it only counts
 
+        def step_dispatch(self, context: Context, gen: int, seq: int, type_: str) -> Step:
+            self.events.append(type_)
+            return shipped_compiled().step_dispatch(context, gen, seq, type_)
+
     machine, compiled = Counting(), Counting()
-    core = ShardCore(machine=machine, compiled=compiled)  # type: ignore[arg-type]  # it asks for step() only
+    core = ShardCore(machine=machine, compiled=compiled)  # type: ignore[arg-type]  # it only counts
     core.feed(Register(), now=0.0)
-    core.feed(Dispatched(1, seq=1), now=0.0)
-    assert (machine.events, compiled.events) == (["Register"], ["Dispatched"])
+    core.feed(Dispatched(1, seq=1, type="A"), now=0.0)
+    core.feed_dispatch(1, 2, "B", now=0.0)
+    assert (machine.events, compiled.events) == (["Register"], ["A", "B"])
+
+
+@pytest.mark.parametrize("state", [State.RESUMING, State.READY, State.IDENTIFIED, State.DRAINING])
+def test_a_dispatch_by_its_fields_leaves_the_same_traces_as_the_event_in_the_machine(state: State) -> None:
+    """Effects, journal, counts, numbers and everything a snapshot tells: nobody can say which way it went."""
+    one, other = (held(state, compiled) for compiled in (shipped_compiled(), MadeDispatches(shipped_machine())))
+    gen = one.gen
+    for step, (of, seq) in enumerate([(gen, 5), (gen, 6), (gen, 6), (gen, 4), (gen - 1, 9), (gen, 1000)]):
+        now = 100.0 + step / 10
+        effects = one.feed_dispatch(of, seq, "MESSAGE_CREATE", now)
+        assert effects == other.feed(Dispatched(of, seq, "MESSAGE_CREATE"), now)
+        assert one._context == other._context
+    assert list(one.journal) == list(other.journal)
+    assert one.journal.last()[0].detail == "seq=1000, type='MESSAGE_CREATE'"
+    assert one.counts == other.counts
+    assert one.metrics() == other.metrics()
+
+
+def held(state: State, compiled: DispatchRuntime) -> ShardCore:
+    """A core in `state`, by the way that a walk goes there; dispatches go through `compiled`."""
+    walk = (
+        holding(State.RESUMING) if state is State.RESUMING else at(state) if state is not State.DRAINING else draining()
+    )
+    core = ShardCore(compiled=compiled)
+    core._context = copy.copy(walk.core._context)
+    return core
 
 
 def test_a_refused_command_changes_nothing_that_can_be_seen() -> None:

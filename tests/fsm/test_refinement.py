@@ -12,7 +12,7 @@ from gatewright.fsm.errors import Refusal
 from gatewright.fsm.machine import TableMachine
 from gatewright.fsm.runtime import Runtime, Step
 from gatewright.spec.context import Context
-from gatewright.spec.events import EVENTS, Event, Timer
+from gatewright.spec.events import EVENTS, Dispatched, Event, Timer
 from gatewright.spec.states import State
 from gatewright.spec.table import CELLS, TABLE
 from tests.fsm.exploration import at, reachable, same, variants
@@ -101,6 +101,21 @@ def test_a_runtime_of_another_table_is_told_apart() -> None:
     # The positive control: one update less in one row of hundreds.
     other = Weakened().without_update("note_ack", "ready.heartbeat_acked").rows
     assert compare(shipped_machine(), CompiledTable(other), reachable(MANY)).differences
+
+
+class Unpacked:
+    """The dispatch path of the compiled table, for events that were made after all."""
+
+    def step(self, context: Context, event: Event) -> Step:
+        if isinstance(event, Dispatched):
+            return shipped_compiled().step_dispatch(context, event.gen, event.seq, event.type)
+        return shipped_compiled().step(context, event)
+
+
+def test_a_dispatch_that_is_no_event_does_what_the_event_does_in_the_machine() -> None:
+    seen = compare(shipped_machine(), Unpacked(), reachable(MANY))
+    assert seen.differences == []
+    assert {row.id for row in TABLE if row.event is Dispatched} <= seen.taken
 
 
 def test_the_order_of_the_rows_means_nothing() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 
 import attrs
@@ -38,8 +38,12 @@ class Host:
         assert isinstance(event, ProtocolViolation)
         self.violations.append(event)
 
-    def receive(self, gen: int, message: str | bytes) -> bool:
+    def receive(self, gen: int, messages: Iterable[str | bytes]) -> bool:
         assert gen == 1
+        return all(map(self.take, messages))
+
+    def take(self, message: str | bytes) -> bool:
+        """Writes a message down; whether the next may come."""
         self.messages.append(message)
         return self.reading.is_set()
 

@@ -29,7 +29,7 @@ async def test_what_comes_with_the_101_is_fed_after_the_opening(autojump_clock: 
     order: list[str] = []
 
     class Ordered(Host):
-        def receive(self, gen: int, message: str | bytes) -> bool:
+        def take(self, message: str | bytes) -> bool:
             order.append(f"{message!r} after {self.names}")
             return True
 
@@ -67,8 +67,8 @@ async def test_a_pause_reads_nothing_more(autojump_clock: MockClock) -> None:
 
 async def test_a_pause_after_every_message_loses_none(autojump_clock: MockClock) -> None:
     class Stuttering(Host):
-        def receive(self, gen: int, message: str | bytes) -> bool:
-            super().receive(gen, message)
+        def take(self, message: str | bytes) -> bool:
+            super().take(message)
             return False
 
     host = Stuttering()
@@ -154,7 +154,7 @@ async def test_a_message_that_is_too_large_is_a_violation_in_its_place(
 @pytest.mark.parametrize("paused", [False, True])
 async def test_a_defect_of_ours_is_not_taken_for_a_fault_of_the_peer(autojump_clock: MockClock, paused: bool) -> None:
     class Defective(Host):
-        def receive(self, gen: int, message: str | bytes) -> bool:
+        def take(self, message: str | bytes) -> bool:
             if message == "b" or not paused:
                 raise ZeroDivisionError
             return False

@@ -1,5 +1,7 @@
 """Dispatches on their way to the consumer: bounded, in order, nothing lost, and it is known what was handled."""
 
+import itertools
+
 import msgspec
 import pytest
 import trio
@@ -104,8 +106,46 @@ async def test_cancelling_a_take_loses_nothing(autojump_clock: MockClock) -> Non
     with trio.CancelScope() as scope:
         scope.cancel()
         await mailbox.take()
+    assert scope.cancelled_caught
     mailbox.close()
     assert await seqs(mailbox) == [1]
+
+
+async def test_a_consumer_that_never_waits_gives_others_their_turn() -> None:
+    mailbox = Mailbox(Queue(events=1000))
+    for seq in range(1000):
+        mailbox.put(dispatch(seq))
+    turns: list[int] = []
+    async with trio.open_nursery() as nursery:
+
+        async def another() -> None:
+            while True:
+                turns.append(len(mailbox))
+                await trio.lowlevel.checkpoint()
+
+        nursery.start_soon(another)
+        for _ in range(1000):
+            await mailbox.take()
+        nursery.cancel_scope.cancel()
+    waited = [before - after for before, after in itertools.pairwise(turns)]
+    # Some at a time, because a turn costs more than a dispatch, and never many; trio may run one task twice in a row.
+    assert 2 <= max(waited) <= 2 * 65
+
+
+async def test_a_consumer_that_never_waits_can_be_cancelled() -> None:
+    mailbox = Mailbox(Queue(events=1000))
+    taken = 0
+    with trio.CancelScope() as scope:
+        for seq in range(1000):
+            mailbox.put(dispatch(seq))
+        while True:
+            await mailbox.take()
+            taken += 1
+            if taken == 100:
+                scope.cancel()
+    assert scope.cancelled_caught
+    assert taken <= 100 + 65
+    assert len(mailbox) == 1000 - taken
 
 
 async def test_a_dispatch_is_committed_when_the_next_one_is_asked_for(autojump_clock: MockClock) -> None:

@@ -31,7 +31,7 @@ say = @printf '\n== %s\n' "$(1)"
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # -- for users ---------------------------------------------------------------------------------------------------------
 
@@ -41,7 +41,7 @@ demo: $(RUN_STAMP) ## see the engine at work: an embedded gateway, a race before
 
 # -- checks ------------------------------------------------------------------------------------------------------------
 
-.PHONY: test lint types imports unit soak fuzz pythons oldest
+.PHONY: test lint types imports unit soak soak-dispatches fuzz pythons oldest
 test: lint types imports unit ## every check that CI runs
 
 lint: $(DEV_STAMP) ## ruff: rules and format
@@ -66,6 +66,9 @@ unit: $(DEV_STAMP) ## pytest with branch coverage
 soak: $(DEV_STAMP) ## the property tests, long and with new random seeds; stop it when you like
 	$(call say,pytest (soak))
 	@GATEWRIGHT_HYPOTHESIS=soak $(BIN)/pytest -n $(JOBS) --dist loadfile -m 'not slow' $(ARGS)
+
+soak-dispatches: $(RUN_STAMP) ## ten million dispatches through one shard, with resets on the way (docs/robustness.md)
+	@$(BIN)/python -m gatewright.harness.soak $(ARGS)
 
 fuzz: $(DEV_STAMP) ## a million drawn frames, each step judged; then those to which coverage leads (docs/robustness.md)
 	@$(BIN)/python -m gatewright.harness.fuzz $(ARGS)

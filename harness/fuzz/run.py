@@ -22,7 +22,7 @@ import attrs
 
 from gatewright.harness.fuzz.core import MESSAGE_ROWS, Tally, fuzz_core
 from gatewright.harness.fuzz.live import LiveTally, fuzz_live
-from gatewright.harness.fuzz.memory import resident
+from gatewright.harness.memory import resident
 
 PORTION: Final = {"core": 10_000, "live": 1_000}
 """Frames of a portion."""

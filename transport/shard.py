@@ -94,6 +94,10 @@ class Shard(CommandVerbs):
             is called.
         ack_window: with ``manual``, how many dispatches may be handed out from the oldest that is not acknowledged on.
         metadata, opener, gate, clock, wall_clock, random, observers: the seams (:mod:`gatewright.transport.seams`).
+        proxy: the way for metadata and websocket: a URL such as ``http://user:password@host:port`` or
+            ``socks5h://host:port``, a :class:`~gatewright.transport.proxy.Proxy`, or ``"env"`` for what
+            ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` say; by default they are not looked at.
+        tls: whom to trust instead of the system's authorities, for metadata and websocket.
         large_threshold, capabilities, properties: see :func:`gatewright.transport.codec.encode_identify`.
         compress: how the gateway compresses what it sends: ``none``; ``zlib-stream`` or ``zstd-stream``, which keep one
             context a connection, and of which the latter needs the extra ``gatewright[zstd]`` before Python 3.14;

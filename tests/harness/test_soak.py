@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from gatewright.harness import soak as soaking
-from gatewright.harness.memory import resident
+from gatewright.harness.memory import MIB, resident
 from gatewright.harness.soak import FLAT, Soaked, soak
 
 pytestmark = pytest.mark.sockets
@@ -75,3 +75,13 @@ def test_memory_that_grows_or_shrinks_is_not_flat() -> None:
     assert Soaked(1, 1.0, 0, warm=50.0, lowest=49.0, highest=58.0).drift == 8.0
     assert Soaked(1, 1.0, 0, warm=50.0, lowest=40.0, highest=51.0).drift == 10.0
     assert Soaked(1, 1.0, 0, warm=None, lowest=None, highest=None).drift is None
+
+
+def test_memory_that_is_held_is_seen() -> None:
+    before = resident()
+    if before is None:
+        pytest.skip("nobody says here how much memory a process has")
+    held = bytearray(b"x") * (20 * 1024 * 1024)
+    after = resident()
+    assert after is not None
+    assert len(held) / MIB * 0.9 < after - before

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gatewright.harness.fuzz import BytesRandom
 from gatewright.harness.fuzz.core import Tally, fuzz_core
 from gatewright.harness.fuzz.live import fuzz_live
-from gatewright.harness.fuzz.run import PORTION, main, play, portions
+from gatewright.harness.fuzz.run import PORTION, Outcome, Portion, growth, main, play, portions
 from gatewright.spec import events
 from gatewright.transport import codec
 from gatewright.transport.dispatch import Dispatch
@@ -82,6 +82,12 @@ def test_a_portion_can_be_repeated_alone(capsys: pytest.CaptureFixture[str]) -> 
     assert "10,000 frames" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main([*given, "--only", "core:3"])
+
+
+@pytest.mark.parametrize(("resident", "grown"), [([50, 90, 51, 50], "0.0"), ([50, 50, 60, 61], "10.0"), ([50], "0.0")])
+def test_memory_that_leaks_is_told_from_a_large_message(resident: list[float], grown: str) -> None:
+    outcomes = [Outcome(Portion("core", n, 1, 1), process=1, resident=held) for n, held in enumerate(resident)]
+    assert f"grew by {grown} MiB" in growth(outcomes)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What every close code asks of the shard: protocol section 3.1, in every state in which a peer can close."""
+"""What a fatal close tells, and how close codes are sorted; `test_close_matrix.py` follows each to the next handshake."""
 
 import pytest
 
@@ -38,24 +38,6 @@ def closed(state: State, code: int | None, *, held: bool, then: Then = Then.RETR
     return context
 
 
-@pytest.mark.parametrize("code", RESUMES)
-@pytest.mark.parametrize(("state", "held"), [*PLACES, *LEFT])
-@conforms("A05", "A06", "P34")
-def test_a_resumable_close_keeps_the_session_that_is_held(state: State, held: bool, code: int | None) -> None:
-    after = closed(state, code, held=held)
-    assert after.state is State.BACKING_OFF
-    assert after.session == (SESSION if held else None)
-
-
-@pytest.mark.parametrize("code", IDENTIFIES)
-@pytest.mark.parametrize(("state", "held"), [*PLACES, *LEFT])
-@conforms("A06", "P34")
-def test_a_close_that_ends_the_session_leaves_none(state: State, held: bool, code: int) -> None:
-    after = closed(state, code, held=held)
-    assert after.state is State.BACKING_OFF
-    assert after.session is None
-
-
 @pytest.mark.parametrize("code", FAILS)
 @pytest.mark.parametrize(("state", "held"), [*PLACES, *LEFT])
 @conforms("P51")
@@ -80,18 +62,6 @@ def test_a_failure_says_in_a_sentence_what_to_do(code: int) -> None:
     assert failure is not None
     assert str(code) in failure.reason
     assert failure.reason.endswith(".")
-
-
-@conforms("A06", "P55")
-def test_rate_limited_keeps_the_session_and_waits_for_the_send_window() -> None:
-    after = closed(State.READY, 4008, held=True)
-    assert after.session == SESSION
-    assert after.deadline == pytest.approx(160.0)
-
-
-def test_a_rate_limit_while_leaving_waits_as_long() -> None:
-    for state in (State.STALLED, State.DRAINING):
-        assert closed(state, 4008, held=True).deadline == pytest.approx(160.0)
 
 
 def test_every_documented_code_is_in_one_class() -> None:

@@ -41,7 +41,7 @@ demo: $(RUN_STAMP) ## see the engine at work: an embedded gateway, a race before
 
 # -- checks ------------------------------------------------------------------------------------------------------------
 
-.PHONY: test lint types imports unit soak soak-dispatches fuzz pythons oldest
+.PHONY: test lint types imports unit soak soak-dispatches fuzz pythons oldest sabotage
 test: lint types imports unit ## every check that CI runs
 
 lint: $(DEV_STAMP) ## ruff: rules and format
@@ -78,6 +78,10 @@ fuzz: $(DEV_STAMP) ## a million drawn frames, each step judged; then those to wh
 	else \
 		echo "The guided fuzzer was passed over: pip install 'gatewright[fuzz]' (Linux, Python 3.11 to 3.13)"; \
 	fi
+
+sabotage: $(DEV_STAMP) ## break the engine line by line: the test that claims each demand must go red (minutes)
+	$(call say,sabotage)
+	@GATEWRIGHT_SABOTAGE=all $(BIN)/pytest -n $(JOBS) tests/conformance/test_sabotage.py $(ARGS)
 
 # An interpreter that is absent is named and passed over.
 pythons: ## the tests on each of the Python versions that are supported and present, in .venv-3.x

@@ -247,3 +247,11 @@ async def test_after_a_resume_a_presence_is_sent_only_if_it_changed_meanwhile(
         assert handshakes(fake) == ["identify", "resume"]
         sent = [payload["status"] for payload in payloads(fake, Opcode.PRESENCE_UPDATE)]
         assert sent == (["idle", "dnd"] if changed else ["idle"])
+
+
+@conforms("P25")
+async def test_the_client_is_named_by_keys_without_a_dollar(autojump_clock: MockClock) -> None:
+    async with gateway(guilds=0) as fake, shard_on(fake) as shard:
+        await shard.wait_for("ready")
+        (identify,) = payloads(fake, Opcode.IDENTIFY)
+        assert sorted(identify["properties"]) == ["browser", "device", "os"]

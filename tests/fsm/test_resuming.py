@@ -74,7 +74,7 @@ def test_hello_is_awaited_for_thirty_seconds() -> None:
     assert (where(walk), walk.core.snapshot().stalled_in) == (State.STALLED, State.AWAITING_HELLO)
 
 
-@conforms("P12")
+@conforms("P12", "P36")
 def test_the_first_stall_in_a_row_resumes_at_the_resume_url() -> None:
     walk = at(State.READY)
     again(walk, State.AWAITING_HELLO)

@@ -1,4 +1,4 @@
-"""What a fatal close tells, and how close codes are sorted; `test_close_matrix.py` follows each to the next handshake."""
+"""What a fatal close tells, and how close codes are sorted; `test_close_matrix.py` follows each to its handshake."""
 
 import pytest
 

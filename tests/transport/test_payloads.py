@@ -39,13 +39,13 @@ def test_a_resume_names_the_session_and_the_sequence() -> None:
     assert json.loads(payload) == {"op": 6, "d": {"token": SECRET, "session_id": 'a"b', "seq": 1337}}
 
 
-@conforms("P24", "P25", "P83")
+@conforms("P24", "P83")
 def test_an_identify_holds_what_was_asked_for_and_no_more() -> None:
     payload = json.loads(encode_identify(token=Token(SECRET), intents=0, properties={"os": "o"}))
     assert payload == {"op": 2, "d": {"token": SECRET, "intents": 0, "properties": {"os": "o"}}}
 
 
-@conforms("P24", "P25", "P88")
+@conforms("P24", "P88")
 def test_an_identify_holds_everything_that_was_asked_for() -> None:
     payload = json.loads(
         encode_identify(

@@ -40,6 +40,7 @@ async def test_there_is_none_before_ready(autojump_clock: MockClock) -> None:
         assert shard.session is None
 
 
+@conforms("P31")
 async def test_it_holds_what_resuming_elsewhere_takes(autojump_clock: MockClock) -> None:
     async with gateway() as fake, shard_on(fake, shard_id=1, shard_count=3) as shard:
         await shard.wait_for("ready")

@@ -67,6 +67,7 @@ async def test_a_connection_that_ends_is_resumed(reset: bool) -> None:
         assert handshakes(fake) == ["identify", "resume"]
 
 
+@conforms("P49")
 async def test_the_close_frame_of_a_stop_arrives() -> None:
     async with gateway(listen=True) as fake:
         async with shard_at(fake) as shard:
@@ -74,6 +75,7 @@ async def test_the_close_frame_of_a_stop_arrives() -> None:
         assert (close_codes(fake), fake.open_connections) == ([1000], 0)
 
 
+@conforms("P50")
 async def test_the_close_frame_of_a_suspend_arrives_although_nobody_waits_for_its_answer() -> None:
     async with gateway(listen=True, script=[Connection(on_close=Withhold())]) as fake, shard_at(fake) as shard:
         await ready(shard)

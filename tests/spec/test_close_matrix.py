@@ -7,6 +7,7 @@ followed to the next handshake, on both runtimes.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 
@@ -71,7 +72,7 @@ CANNOT_BE = {
     (State.READY, False),
 }
 PLACES = [place for place in itertools.product(STATES, (True, False)) if place not in CANNOT_BE]
-RUNTIMES = {"machine": shipped_machine, "compiled": shipped_compiled}
+RUNTIMES: dict[str, Callable[[], Runtime]] = {"machine": shipped_machine, "compiled": shipped_compiled}
 
 HELD = Session(id="held", resume_url="wss://resume.example/", seq=5)
 NOW = 1000.0

@@ -30,7 +30,14 @@ from gatewright.transport.inflate import Compression, CompressionName
 from gatewright.transport.proxy import Proxy
 from gatewright.transport.queue import Queue
 from gatewright.transport.registrar import Registrar
-from gatewright.transport.seams import IdentifyGate, MetadataSource, Observer, Registration, StreamOpener
+from gatewright.transport.seams import (
+    IdentifyGate,
+    MetadataSource,
+    Observer,
+    Registration,
+    SessionStore,
+    StreamOpener,
+)
 from gatewright.transport.shard import Shard
 from gatewright.transport.token import Token
 
@@ -52,6 +59,8 @@ class ShardOptions(TypedDict, total=False):
     registrations: Iterable[Registration] | Registrar
     session: Session | None
     session_max_age: float | None
+    store: SessionStore | None
+    store_interval: float
     presence: UpdatePresence | None
     settings: Settings | None
     shard_id: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -162,7 +162,7 @@ SABOTAGES: tuple[Sabotage, ...] = (
 
 
 @contextmanager
-def broken(checkout: Path, sabotage: Sabotage) -> Iterator[None]:
+def broken(checkout: Path, sabotage: Sabotage) -> Generator[None]:
     """The checkout with the change in it, as long as the block lasts.
 
     Raises:

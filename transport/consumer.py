@@ -61,11 +61,13 @@ class EventStream:
         elif not self._open:
             self._mailbox.open(self._types)
             self._open = True
-        self._asking = True
-        try:
-            found = await self._mailbox.take(self._types, after=self._taken)
-        finally:
-            self._asking = False
+        found = self._mailbox.take_now(self._types, after=self._taken)
+        if found is None:
+            self._asking = True
+            try:
+                found = await self._mailbox.take(self._types, after=self._taken)
+            finally:
+                self._asking = False
         if found is None:
             self._release()
             failure = self._failure()

@@ -32,10 +32,11 @@ class Dispatch:
         seq: its sequence number. It orders the dispatches of one session.
         session_id: the session it belongs to. ``(session_id, seq)`` names a dispatch for good: a consumer that stores
             the pair handles each at most once, whatever is replayed (P43). The driver fills it in before delivery.
+        size: how many bytes the data has, as it came.
         replayed: whether it came in answer to a RESUME. The driver fills it in before delivery.
     """
 
-    __slots__ = ("_data", "_raw", "keeper", "replayed", "seq", "session_id", "type")
+    __slots__ = ("_data", "_raw", "keeper", "replayed", "seq", "session_id", "size", "type")
 
     def __init__(
         self, type_: str, seq: int, raw: msgspec.Raw | bytes, session_id: str = "", replayed: bool = False
@@ -45,12 +46,8 @@ class Dispatch:
         self.session_id = session_id
         self.replayed = replayed
         self._raw = raw
+        self.size = len(raw)
         self.keeper: Keeper | None = None
-
-    @property
-    def size(self) -> int:
-        """How many bytes the data has, as it came."""
-        return memoryview(self._raw).nbytes
 
     def ack(self) -> None:
         """Says that it was handled, in any order; again, or after its session was replaced, it does no harm (I17).

@@ -37,8 +37,8 @@ class Mailbox:
     """
 
     __slots__ = (
-        "_abandoned", "_bytes", "_closed", "_lot", "_on_stuck", "_queue", "_room", "_streams", "_turns", "_unfiltered",
-        "_wanted", "acks", "bounds", "dropped", "filtered", "overflowed", "window",
+        "_abandoned", "_bytes", "_closed", "_lot", "_on_stuck", "_pauses", "_queue", "_room", "_streams", "_turns",
+        "_unfiltered", "_wanted", "acks", "bounds", "dropped", "filtered", "overflowed", "window",
     )  # fmt: skip
 
     def __init__(
@@ -61,6 +61,7 @@ class Mailbox:
         self._wanted: frozenset[str] | None = None
         self._streams = 0
         self._turns = 0
+        self._pauses = queue.policy is QueuePolicy.PAUSE
         self._unfiltered = 0
         self._abandoned: list[Dispatch] = []
         self._on_stuck = on_stuck
@@ -78,9 +79,8 @@ class Mailbox:
     @property
     def full(self) -> bool:
         """Whether the reader has to wait before it reads on."""
-        return self.bounds.policy is QueuePolicy.PAUSE and (
-            len(self._queue) >= self.bounds.events or self._bytes >= self.bounds.bytes
-        )
+        bounds = self.bounds
+        return self._pauses and (len(self._queue) >= bounds.events or self._bytes >= bounds.bytes)
 
     def put(self, dispatch: Dispatch) -> None:
         """Adds a dispatch; never blocks. The reader looks at :attr:`full` before it reads on."""
@@ -91,7 +91,7 @@ class Mailbox:
         dispatch.keeper = self
         self._queue.append(dispatch)
         self._bytes += dispatch.size
-        if self.bounds.policy is not QueuePolicy.PAUSE:
+        if not self._pauses:
             self._bound()
         if self._lot:
             self._lot.unpark()
@@ -117,11 +117,10 @@ class Mailbox:
             types: names of dispatches.
             after: a dispatch that counts as handled, because the next one is asked for.
         """
-        if self._turns and self._queue:
-            turns = self._turns - 1
-        else:
-            await trio.lowlevel.checkpoint()
-            turns = _TURNS
+        found = self.take_now(types, after=after)
+        if found is not None:
+            return found
+        await trio.lowlevel.checkpoint()
         if after is not None:
             self.handle(after)
         if self._abandoned:
@@ -130,10 +129,10 @@ class Mailbox:
             self._abandoned.clear()
         warned = False
         while True:
-            if self._closed or not self._window_full:
+            if self.window is None or self._closed or not self._window_full:
                 found = self._next(types)
                 if found is not None or self._closed:
-                    self._turns = turns
+                    self._turns = _TURNS
                     return found
             elif not warned:
                 warned = True
@@ -145,9 +144,18 @@ class Mailbox:
             finally:
                 self._unfiltered -= types is None
 
+    def take_now(self, types: frozenset[str] | None = None, *, after: Dispatch | None = None) -> Dispatch | None:
+        """What `take` would give at once, or ``None`` if it would wait or give others their turn first."""
+        if not self._turns or not self._queue or self._abandoned or self.window is not None:
+            return None
+        self._turns -= 1
+        if after is not None:
+            self.acks.handle(after.session_id, after.seq)
+        return self._next(types)
+
     def handle(self, dispatch: Dispatch) -> None:
         """A dispatch that was taken has been handled. Again, or of a session that is over, it says nothing."""
-        held_up = self._window_full
+        held_up = self.window is not None and self._window_full
         self.acks.handle(dispatch.session_id, dispatch.seq)
         if held_up and not self._window_full:
             self._lot.unpark_all()
@@ -193,18 +201,18 @@ class Mailbox:
         return len(self._queue) <= self.bounds.events // 2 and self._bytes <= self.bounds.bytes // 2
 
     def _next(self, types: frozenset[str] | None) -> Dispatch | None:
-        try:
-            while self._queue:
-                dispatch = self._queue.popleft()
-                self._bytes -= dispatch.size
-                if types is None or dispatch.type in types:
-                    self.acks.take(dispatch.session_id, dispatch.seq)
-                    return dispatch
+        found: Dispatch | None = None
+        while found is None and self._queue:
+            dispatch = self._queue.popleft()
+            self._bytes -= dispatch.size
+            if types is None or dispatch.type in types:
+                self.acks.take(dispatch.session_id, dispatch.seq)
+                found = dispatch
+            else:
                 self._pass_over(dispatch)
-            return None
-        finally:
-            if self._room and self._half_empty:
-                self._room.unpark_all()
+        if self._room and self._half_empty:
+            self._room.unpark_all()
+        return found
 
     def _pass_over(self, dispatch: Dispatch) -> None:
         self.filtered += 1

@@ -202,6 +202,7 @@ async def test_bytes_are_bounded_as_well_as_events(autojump_clock: MockClock) ->
         assert shard.snapshot().reading_paused
         assert 10_000 <= shard._mailbox.bytes < 11_100
         assert [event.seq for event in await collect(shard, 30)] == list(range(2, 32))
+        await wait_all_tasks_blocked()
         assert (shard._mailbox.bytes, shard.snapshot().reading_paused) == (0, False)
 
 

@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_demo(commands)
     _add_diagram(commands)
+    _add_fake(commands)
     _add_info(commands)
     _add_run(commands)
     return parser
@@ -127,6 +128,38 @@ def _diagram(arguments: argparse.Namespace) -> int:
     else:
         Path(arguments.output).write_text(text, encoding="utf-8", newline="\n")
     return 0
+
+
+# -- fake --------------------------------------------------------------------------------------------------------------
+
+
+def _add_fake(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "fake",
+        help="a fake gateway on this machine, for a bot in any language",
+        description="Serves Discord's gateway and what of its HTTP API a bot asks for at its start, until Ctrl-C. A "
+        "script says what goes wrong; docs/fake-gateway.md has its vocabulary.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=0, help="the port; a free one by default")
+    parser.add_argument("--script", metavar="PATH", help="what goes wrong, as JSON or TOML")
+    parser.add_argument("--seed", type=int, help="add twenty connections with random faults; the seed brings them back")
+    parser.add_argument("--token", help="the token that bots must show (default: fake.token)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+    parser.set_defaults(run=_fake)
+
+
+def _fake(arguments: argparse.Namespace) -> int:
+    from gatewright.harness.fake import serving
+
+    return serving.run(
+        host=arguments.host,
+        port=arguments.port,
+        path=arguments.script,
+        seed=arguments.seed,
+        token=arguments.token,
+        json=arguments.json,
+    )
 
 
 # -- info --------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The metadata end points, ``/gateway`` and ``/gateway/bot``, and what a script does to them."""
+"""HTTP: the metadata end points, what a script does to them, and who the bot is."""
 
 from __future__ import annotations
 
@@ -22,7 +22,14 @@ from gatewright.harness.fake.script import (
 from gatewright.harness.fake.world import World
 from gatewright.spec.protocol import API_VERSION
 
-_PREFIX = f"/api/v{API_VERSION}"
+PREFIX = f"/api/v{API_VERSION}"
+
+_ABOUT_THE_BOT = {
+    "/users/@me": payloads.user,
+    "/applications/@me": payloads.application,
+    "/oauth2/applications/@me": payloads.application,
+}
+"""What libraries ask for before they connect. No script touches these."""
 
 
 class MetadataAnswer(NamedTuple):
@@ -63,7 +70,8 @@ async def play(
         )
     )
     amends: list[Amend] = []
-    for action in world.metadata_script.next() or ():
+    about_the_bot = request.path.removeprefix(PREFIX) in _ABOUT_THE_BOT
+    for action in () if about_the_bot else world.metadata_script.next() or ():
         world.log.add(Acted(time=trio.current_time(), connection=0, action=action, step="metadata"))
         match action:
             case Delay(seconds):
@@ -88,7 +96,7 @@ def _noted(end: Answer | Drop, path: str, world: World) -> Answer | Drop:
 def _judge(request: MetadataRequest, matched: bool, amends: tuple[Amend, ...], *, world: World) -> Answer:
     if request.method != "GET":
         return Answer(405)
-    match request.path.removeprefix(_PREFIX):
+    match request.path.removeprefix(PREFIX):
         case "/gateway":
             content: dict[str, object] = {"url": world.url}
         case "/gateway/bot":
@@ -102,6 +110,10 @@ def _judge(request: MetadataRequest, matched: bool, amends: tuple[Amend, ...], *
                 reset_after=world.desk.reset_after,
                 max_concurrency=world.rules.max_concurrency,
             )
+        case path if path in _ABOUT_THE_BOT:
+            if not matched:
+                return Answer(401)
+            content = _ABOUT_THE_BOT[path]()
         case _:
             return Answer(404)
     for amend in amends:

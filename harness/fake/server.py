@@ -103,10 +103,12 @@ class FakeGateway:
     async def __aenter__(self) -> Self:
         if self._manager is not None:
             raise RuntimeError("a FakeGateway is entered once; make another one")
+        listeners: list[trio.SocketListener] = []
+        if self._listen:  # before the nursery, which must not stay open when the port is taken
+            listeners = await trio.open_tcp_listeners(self._port, host=self._host)
         self._manager = trio.open_nursery()
         self._nursery = await self._manager.__aenter__()
-        if self._listen:
-            listeners = await trio.open_tcp_listeners(self._port, host=self._host)
+        if listeners:
             self._port = listeners[0].socket.getsockname()[1]
             self._world.url = f"ws://{self._host}:{self._port}/"
             self._world.resume_url = f"ws://{self._host}:{self._port}"

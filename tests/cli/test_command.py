@@ -49,7 +49,7 @@ def test_what_needs_no_engine_loads_none(arguments: list[str]) -> None:
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of("--help") == 0
     printed = capsys.readouterr().out
-    for command in ("demo", "diagram", "info"):
+    for command in ("demo", "diagram", "fake", "info"):
         assert f"\n    {command} " in printed
 
 

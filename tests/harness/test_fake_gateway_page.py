@@ -6,10 +6,12 @@ import functools
 import re
 
 import attrs
+import msgspec
 import pytest
 import trio
 
 from gatewright.harness.fake import Connection, script
+from gatewright.harness.fake.scriptfile import parse
 from tests.support.checkout import ROOT
 
 PAGE = (ROOT / "docs" / "fake-gateway.md").read_text(encoding="utf-8")
@@ -37,3 +39,9 @@ def test_the_table_has_every_action() -> None:
         name for name, kind in vars(script).items() if isinstance(kind, type) and kind.__module__ == script.__name__
     }
     assert words - {"Playlist"} <= named
+
+
+def test_the_script_on_disk_is_one() -> None:
+    (example,) = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+    found = parse(msgspec.json.decode(example))
+    assert (found.guilds, len(found.connections), len(found.metadata)) == (2, 6, 2)

@@ -56,7 +56,11 @@ async def test_http_and_websocket_share_one_port() -> None:
         ("/api/v10/gateway/bot", None, "GET", 401),
         ("/api/v10/gateway/bot", "wrong", "GET", 401),
         ("/api/v10/gateway/bot", TOKEN, "POST", 405),
-        ("/api/v10/users/@me", TOKEN, "GET", 404),
+        ("/api/v10/users/@me", TOKEN, "GET", 200),
+        ("/api/v10/users/@me", "wrong", "GET", 401),
+        ("/api/v10/applications/@me", TOKEN, "GET", 200),
+        ("/api/v10/oauth2/applications/@me", TOKEN, "GET", 200),
+        ("/api/v10/channels/1/messages", TOKEN, "GET", 404),
     ],
 )
 async def test_http_answers_with_the_status_that_fits(path: str, token: str | None, method: str, status: int) -> None:

@@ -7,6 +7,7 @@ so that a contributor without it sees what was left out. A run that is meant to 
 The module is a pytest plugin; `tests/conftest.py` loads it.
 """
 
+import importlib.util
 import os
 import shutil
 from collections.abc import Iterable
@@ -19,14 +20,19 @@ VARIABLE = "GATEWRIGHT_REQUIRE"
 
 @attrs.frozen
 class Part:
-    """Something outside of Python's packages. It is present when one of its `programs` is on PATH."""
+    """Something that Gatewright does not depend on. It is present when one of its `programs` is on PATH."""
 
     name: str
     programs: tuple[str, ...]
     how: str
+    module: str | None = None
+    """For a Python package that is optional: what is imported of it, and no program is looked for."""
 
     def find(self) -> str | None:
-        """The path of the first of the programs that is on PATH."""
+        """The path of the first of the programs that is on PATH, or where the package is."""
+        if self.module is not None:
+            found = importlib.util.find_spec(self.module)
+            return None if found is None else found.origin
         return next((path for program in self.programs if (path := shutil.which(program))), None)
 
 
@@ -34,8 +40,10 @@ PARTS = {
     part.name: part
     for part in (
         Part("chromium", ("chromium", "chromium-browser", "google-chrome"), "apt install chromium"),
+        Part("discord.py", (), "pip install 'gatewright[discordpy]'", module="discord"),
         Part("graphviz", ("dot",), "apt install graphviz"),
         Part("microsocks", ("microsocks",), "apt install microsocks"),
+        Part("hikari", (), "pip install 'gatewright[hikari]'", module="hikari"),
         Part("redis", ("redis-server",), "apt install redis-server"),
         Part("spin", ("spin",), "apt install spin"),
         Part("tinyproxy", ("tinyproxy",), "apt install tinyproxy-bin"),

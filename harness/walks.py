@@ -241,6 +241,17 @@ class Order:
 
 
 @attrs.frozen
+class Feed:
+    """An event exactly as it is, such as those of a counterexample."""
+
+    event: Event
+
+    def take(self, walk: Walk) -> None:
+        """See :class:`Move`."""
+        walk.feed(self.event)
+
+
+@attrs.frozen
 class Throw:
     """Any event at all, of the current generation or request or one that lies `back`."""
 

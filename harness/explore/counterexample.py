@@ -25,15 +25,24 @@ class Moment:
     source: str
     state: str
     changes: tuple[tuple[str, str], ...]
+    numbers: tuple[tuple[str, int], ...]
+    """Every variable after the step, as it is kept."""
     broken: bool = False
 
     @classmethod
-    def of(cls, label: Label | None, source: str, state: str, changes: tuple[tuple[str, str], ...]) -> Moment:
+    def of(
+        cls,
+        label: Label | None,
+        source: str,
+        state: str,
+        changes: tuple[tuple[str, str], ...],
+        numbers: tuple[tuple[str, int], ...],
+    ) -> Moment:
         """The step of a label; without one, the beginning."""
         if label is None:
             return cls(
                 action="", lane="", event="", payload=(), told="", row="", row_target="", effects=(), source=source,
-                state=state, changes=(),
+                state=state, changes=(), numbers=numbers,
             )  # fmt: skip
         row, action = label.row, label.action
         return cls(
@@ -48,7 +57,12 @@ class Moment:
             source=source,
             state=state,
             changes=changes,
+            numbers=numbers,
         )
+
+    def as_dict(self) -> dict[str, Any]:
+        """The step as JSON has it."""
+        return attrs.asdict(self, filter=lambda attribute, _: attribute.name not in {"numbers", "told", "row_target"})
 
     @property
     def line(self) -> str:
@@ -83,6 +97,6 @@ class Counterexample:
         return {
             "property": self.property,
             "detail": self.detail,
-            "steps": [attrs.asdict(step) for step in self.steps if step.action],
-            "cycle": [attrs.asdict(step) for step in self.cycle],
+            "steps": [step.as_dict() for step in self.steps if step.action],
+            "cycle": [step.as_dict() for step in self.cycle],
         }

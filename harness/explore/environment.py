@@ -130,6 +130,7 @@ class Environment:
         reactions: for the name of each effect, what asking for it changes in the environment, in order.
         properties: what must hold; `explore` takes more.
         enumerations: classes whose members expressions may name, beside those of the table.
+        beginning: which combinations of initial values are possible, beside what the table says.
         unheard: events of the machine that this environment never feeds, each with the reason.
     """
 
@@ -140,6 +141,7 @@ class Environment:
     properties: tuple[Property, ...] = ()
     enumerations: tuple[type[Enum], ...] = ()
     unheard: Mapping[type[Any], str] = _NOTHING
+    beginning: str = "True"
 
     def __attrs_post_init__(self) -> None:
         names = [action.name for action in self.actions]

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from enum import Enum
+from typing import Any, Final, cast
+
+import attrs
 
 from gatewright.harness.explore.gateway_environment import gateway_environment
-from gatewright.harness.explore.gateway_table import SMALL, gateway_table
+from gatewright.harness.explore.gateway_table import SMALL, gateway_table, on_entry
 from gatewright.harness.explore.program import Compiler
 from gatewright.harness.explore.search import Bounds, Report, explore
-from gatewright.harness.explore.table import AnyRow
+from gatewright.harness.explore.table import AnyRow, Table
 from gatewright.spec import events
 from gatewright.spec.rows import RowKind
 from gatewright.spec.states import State
@@ -28,6 +31,13 @@ DEFAULT: Final = Bounds(values={"faults": 1, "commands": 2})
 
 DEEP: Final = Bounds(values={"faults": 2, "commands": 2}, most=60_000_000)
 """For long runs."""
+
+MUTATION_STAGES: Final = (
+    Bounds(values={"faults": 1, "commands": 0, "strict": 0, "capped": 1, "session": 0, "received": 0, "kept": 0}),
+    Bounds(values={"faults": 1, "commands": 1, "strict": 0, "capped": 1}),
+    Bounds(values={"faults": 0, "commands": 2, "strict": 0, "capped": 1}),
+)
+"""Small bounds, then those in which the rest of the rows is taken. Nearly every mutant dies in the first."""
 
 _SOCKET_ENDS: Final = (
     events.Closed,
@@ -94,3 +104,8 @@ def check(bounds: Bounds = DEFAULT, *, rows: tuple[Any, ...] = TABLE, coverage: 
         coverage=coverage,
         compiler=compiler(),
     )
+
+
+def without_deadline(table: Table, state: Enum) -> Table:
+    """The shipped table with a state that forgets its deadline."""
+    return attrs.evolve(table, on_entry=functools.partial(on_entry, without_deadline=cast("State", state)))

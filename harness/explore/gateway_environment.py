@@ -71,7 +71,7 @@ VARIABLES: Final = (
     flag("undone_late"),  # an undoing that the shard no longer waits for
     flag("fetching"),
     flag("gave_up"),  # a metadata request was given up; its answer may come all the same
-    flag("kept"),  # the server keeps the session that we were told
+    flag("kept", False, True),  # the server keeps the session that we were told
     flag("stopping"),  # ghost: stop was taken
     count("faults", MOST_FAULTS, initial=2),
     count("commands", MOST_COMMANDS, initial=2),
@@ -213,8 +213,7 @@ def _network() -> Iterator[Action]:
                  lane="Discord")  # fmt: skip
 
 
-_READY: Final = "events.Ready({gen}, 1, 'session', 'wss://resume.example/' if {has_url} else None)"
-_SEQ: Final = "{received} + {advances}"
+_READY: Final = "events.Ready({gen}, 1, 'session', {url})"
 
 
 def _server() -> Iterator[Action]:
@@ -240,7 +239,7 @@ def _server() -> Iterator[Action]:
                  payload={**now, "has_url": True}, updates={**begun, **_FAULT}, told=_READY)  # fmt: skip
     yield Action(name="RESUMED", event=events.Resumed, guard=f"{_HEARD} and server == Server.OWES_RESUMED and kept",
                  fair=True, payload={**now, "advances": True}, updates={"server": "Server.LIVE"}, lane="Discord",
-                 told=f"events.Resumed({{gen}}, {_SEQ})")  # fmt: skip
+                 told="events.Resumed({gen}, {seq})")  # fmt: skip
     yield Action(name="the session is not known any more", event=events.SessionInvalidated, fair=True, lane="Discord",
                  guard=f"{_HEARD} and server == Server.OWES_RESUMED and not kept",
                  payload={**now, "resumable": False}, updates={"server": "Server.GREETED"},
@@ -248,7 +247,7 @@ def _server() -> Iterator[Action]:
     yield Action(name="a dispatch", event=events.Dispatched, lane="Discord",
                  guard=f"{_HEARD} and (server == Server.LIVE or server == Server.OWES_RESUMED)",
                  payload={**now, "advances": (True, False)},
-                 told=f"events.Dispatched({{gen}}, {_SEQ}, 'MESSAGE_CREATE')")  # fmt: skip
+                 told="events.Dispatched({gen}, {seq}, 'MESSAGE_CREATE')")  # fmt: skip
     yield Action(name="opcode 7", event=events.ReconnectRequested, guard=f"{_HEARD} and faults > 0", fault=True,
                  payload=now, updates=_FAULT, told="events.ReconnectRequested({gen})", lane="Discord")  # fmt: skip
     yield Action(name="opcode 9, resumable", event=events.SessionInvalidated, guard=f"{_HEARD} and faults > 0",
@@ -269,8 +268,8 @@ def _out_of_turn() -> Iterator[Action]:
         events.HeartbeatAcked: "events.HeartbeatAcked({gen})",
         events.HeartbeatRequested: "events.HeartbeatRequested({gen})",
         events.Ready: _READY,
-        events.Resumed: f"events.Resumed({{gen}}, {_SEQ})",
-        events.Dispatched: f"events.Dispatched({{gen}}, {_SEQ}, 'MESSAGE_CREATE')",
+        events.Resumed: "events.Resumed({gen}, {seq})",
+        events.Dispatched: "events.Dispatched({gen}, {seq}, 'MESSAGE_CREATE')",
         events.UnknownMessage: "events.UnknownMessage({gen}, 12)",
     }
     turn: dict[type[events.Event], str] = {
@@ -306,13 +305,13 @@ def _gate() -> Iterator[Action]:
     yield Action(name="slot is queued", event=events.SlotQueued, guard=asked, payload=now, lane="Gate",
                  told=_SLOT_TOLD[events.SlotQueued])  # fmt: skip
     yield Action(name="slot is refused", event=events.SlotUnavailable, guard=f"{asked} and faults > 0", fault=True,
-                 payload=now, updates={"slot": "Slot.NONE", **_FAULT}, lane="Gate",
+                 payload={**now, "more": (False, True)}, updates={"slot": "Slot.NONE", **_FAULT}, lane="Gate",
                  told=_SLOT_TOLD[events.SlotUnavailable])  # fmt: skip
     for event, told in _SLOT_TOLD.items():
-        yield Action(name=f"{event.name} after the request was withdrawn", event=event, payload=now, lane="Gate",
-                     guard="slot == Slot.WITHDRAWN", told=told)  # fmt: skip
-        yield Action(name=f"{event.name} a second time", event=event, payload=now, fault=True, lane="Gate",
-                     guard=f"{_UP} and handshakes > 0 and faults > 0", told=told)  # fmt: skip
+        yield Action(name=f"{event.name} after the request was withdrawn", event=event, lane="Gate", told=told,
+                     payload={**now, "more": False}, guard="slot == Slot.WITHDRAWN")  # fmt: skip
+        yield Action(name=f"{event.name} a second time", event=event, fault=True, lane="Gate", told=told,
+                     guard=f"{_UP} and handshakes > 0 and faults > 0", payload={**now, "more": False})  # fmt: skip
 
 
 _OLD: Final = "gen > 1 or gen > 0 and link == Link.NONE"
@@ -344,7 +343,7 @@ def _stale() -> Iterator[Action]:
     for event in (*events.OUTCOMES, *events.MESSAGES):
         if issubclass(event, events.ConnectionEvent):
             yield Action(name=f"{event.name} of an old connection", event=event, guard=_OLD, lane="Network",
-                         payload={"stale": True, **_OLD_PAYLOAD.get(event, {})},
+                         payload={"stale": True, "more": False, **_OLD_PAYLOAD.get(event, {})},
                          told=_OLD_TOLD.get(event, f"events.{event.__name__}({{old_gen}})"))  # fmt: skip
 
 
@@ -359,4 +358,5 @@ def gateway_environment() -> Environment:
         reactions=REACTIONS,
         properties=PROPERTIES,
         enumerations=(Link, Server, Slot, Work),
+        beginning="kept <= (session > 0)",
     )  # fmt: skip

@@ -109,6 +109,10 @@ REWRITES: Final[Mapping[str, str]] = MappingProxyType(
         "session.resume_url is not None": "session == 2",
         "new_session(event, settings)": "1 + event.has_url",
         "without_url(session)": "min(session, 1)",
+        # A count that stopped at its bound may be any greater one: going back from it, both are tried.
+        "max(attempts - 1, 0)": (
+            "attempts if attempts == settings.max_attempts and event.more else max(attempts - 1, 0)"
+        ),
         # Configuration that is tried both ways.
         "settings.max_attempts is not None": "capped",
         "settings.strict_startup": "strict",

@@ -295,9 +295,19 @@ class Compiler:
             found = self._codes[state, rows] = self._make(state, rows)
         return found
 
-    def forget(self, state: Enum, rows: tuple[AnyRow, ...]) -> None:
-        """Drops code that will not be wanted again."""
-        self._codes.pop((state, rows), None)
+    def forget_all_but(self, rows: Iterable[AnyRow]) -> None:
+        """Drops the code of every other table; mutants come by the thousand, and each is looked at once."""
+        kept: dict[tuple[Enum, type[Any]], list[AnyRow]] = {}
+        states: dict[Enum, list[AnyRow]] = {}
+        for row in rows:
+            kept.setdefault((row.source, row.event), []).append(row)
+            states.setdefault(row.source, []).append(row)
+        for state, found in list(self._codes):
+            if found != tuple(states.get(state, ())):
+                del self._codes[state, found]
+        for state, action, cell in list(self._cells):
+            if cell and cell != tuple(kept.get((state, cell[0].event), ())):
+                del self._cells[state, action, cell]
 
     def predicate(self, holds: Term) -> Callable[[int], object]:
         """A folded expression as a function of a packed state."""
@@ -399,6 +409,12 @@ class Compiler:
                 busy.append(branch)
         taken = disjunction([branch.guard for branch in branches])
         decided = label.action.event is None or facts.decide(taken, guard) is True
+        for one, other in itertools.combinations(possible, 2):
+            overlap = conjunction(one.guard, other.guard)
+            if one.row is not None and other.row is not None and facts.decide(overlap, guard) is not False:
+                labels.append(attrs.evolve(label, row=one.row))
+                why = f"{one.row.id} and {other.row.id} are both taken"
+                yield f"if {source(overlap)}: raise Broken({UNDECIDED}, {len(labels) - 1}, {why!r})"
         for branch in busy:
             number = len(labels)
             labels.append(attrs.evolve(label, row=branch.row))

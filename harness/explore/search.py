@@ -166,7 +166,10 @@ def beginnings(table: Table, environment: Environment, bounds: Bounds, compiler:
     possible = [
         each
         for each in combinations
-        if is_true(fold(term(table.beginning), {name: constant(value) for name, value in each.items()}))
+        if all(
+            is_true(fold(term(text), {name: constant(value) for name, value in each.items()}))
+            for text in (table.beginning, environment.beginning)
+        )
     ]
     return [compiler.layout.pack(table.initial, each) for each in possible]
 
@@ -330,7 +333,8 @@ def moments(graph: Graph, way: Sequence[tuple[Label | None, int]]) -> Iterator[M
             (name, layout.variables[name].word(value)) for name, value in values.items() if known.get(name) != value
         )
         previous = layout.state(state if before is None else before)
-        yield Moment.of(label, str(previous.value), str(layout.state(state).value), () if before is None else changes)
+        told = () if before is None else changes
+        yield Moment.of(label, str(previous.value), str(layout.state(state).value), told, tuple(values.items()))
         before = state
 
 

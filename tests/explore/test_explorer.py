@@ -114,6 +114,13 @@ def test_a_cell_in_which_no_row_is_taken_is_illegal() -> None:
         report.assert_ok()
 
 
+def test_rows_that_overlap_are_illegal() -> None:
+    report = explore(table(changed("locked.code.blocked", guard=None)), ENVIRONMENT)
+    assert report.verdict == "illegal"
+    with pytest.raises(AssertionError, match=r"locked\.code and locked\.code\.blocked are both taken"):
+        report.assert_ok()
+
+
 def test_a_state_that_cannot_be_left_is_a_deadlock() -> None:
     stuck = table(changed("locked.code", target=None, effects=(), updates=()))
     goal = attrs.evolve(ENVIRONMENT, properties=(eventually("D4", "everybody gets in", "state == Door.OPEN"),))

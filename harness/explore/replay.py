@@ -1,0 +1,201 @@
+"""A way through the exploration, taken on the real core: concrete events, concrete times, and a test to paste.
+
+The explored states are an abstraction. A way that was found in it is only believed when the core, fed with the events
+that it stands for, goes the same way; :func:`replay` does that, and :func:`differences` compares every variable.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from typing import Final, cast
+
+import attrs
+
+from gatewright.fsm.core import ShardCore
+from gatewright.fsm.errors import IllegalTransition
+from gatewright.fsm.machine import TableMachine
+from gatewright.harness.explore.counterexample import Counterexample, Moment
+from gatewright.harness.explore.gateway_table import SMALL, gateway_table
+from gatewright.harness.outside import RESUME_URL
+from gatewright.spec import events
+from gatewright.spec.context import Context
+from gatewright.spec.errors import TableError
+from gatewright.spec.events import Event
+from gatewright.spec.expressions import compile_value
+from gatewright.spec.rows import Row
+from gatewright.spec.session import Session
+from gatewright.spec.settings import Settings
+from gatewright.spec.table import TABLE
+
+_SESSION: Final = "Session(id='imported', resume_url={url!r}, seq=7)"
+
+
+@functools.lru_cache(maxsize=4)
+def _machine(rows: tuple[Row, ...]) -> TableMachine:
+    return TableMachine(rows)
+
+
+@attrs.frozen
+class Fed:
+    """One event that was fed: as Python text, when, and what became of it."""
+
+    text: str
+    now: float
+    event: Event
+    outcome: str
+    """``""``, or how the core refused it."""
+
+
+@attrs.frozen
+class Replay:
+    """A way, taken on the core."""
+
+    settings: Settings
+    session: Session | None
+    fed: tuple[Fed, ...]
+    core: ShardCore
+    went_astray: str
+    """Where the core went another way than the exploration; ``""`` when it did not."""
+
+    @property
+    def journal(self) -> str:
+        """The steps as the core's journal has them: JSON, one record a line."""
+        return "".join(f"{json.dumps(record.as_dict())}\n" for record in self.core.journal)
+
+
+def _context(core: ShardCore) -> Context:
+    return core._context
+
+
+def beginning(values: Mapping[str, int]) -> tuple[Settings, Session | None]:
+    """The settings and the session with which a way begins."""
+    settings = attrs.evolve(
+        SMALL, strict_startup=bool(values["strict"]), max_attempts=SMALL.max_attempts if values["capped"] else None
+    )
+    url = RESUME_URL if values["session"] == 2 else None
+    return settings, Session(id="imported", resume_url=url, seq=7) if values["session"] else None
+
+
+def _time(context: Context, step: Moment) -> float:
+    """When the step happens, so that what time decides is decided as the step says."""
+    payload = dict(step.payload)
+    now = context.now
+    if step.event == "deadline_passed":
+        if payload.get("acks_fresh") == "False" and context.acked_at is not None and context.interval is not None:
+            now = max(now, context.acked_at + 2 * context.interval + 1.0)
+        if payload.get("time_left") == "False" and context.cap is not None:
+            now = max(now, context.cap)
+    return now
+
+
+def _text(context: Context, step: Moment) -> str:
+    payload = dict(step.payload)
+    return step.told.format(
+        gen=context.gen,
+        old_gen=max(context.gen - 1, 1),
+        request=context.request,
+        old_request=context.request - 1,
+        seq=(context.received or 0) + (payload.get("advances") == "True"),
+        url=repr(RESUME_URL if payload.get("has_url") == "True" else None),
+        resumable=payload.get("resumable"),
+    )
+
+
+def replay(steps: Sequence[Moment], *, rows: tuple[Row, ...] = TABLE) -> Replay:
+    """Feeds a core on `rows` with what the steps stand for; the first step is the beginning."""
+    settings, session = beginning({name: int(value) for name, value in steps[0].numbers})
+    runtime = _machine(rows)
+    core = ShardCore(settings, session=session, machine=runtime, compiled=cast("None", runtime), journal_size=4096)
+    fed: list[Fed] = []
+    astray = ""
+    for step in steps[1:]:
+        if not step.told:
+            continue
+        context = _context(core)
+        now, text = _time(context, step), _text(context, step)
+        event = cast("Event", eval(text, {"events": events}))  # noqa: S307 - the environment's own text
+        outcome = ""
+        try:
+            core.feed(event, now)
+        except (IllegalTransition, TableError) as error:
+            outcome = type(error).__name__
+        fed.append(Fed(text, now, event, outcome))
+        if core.state.value != step.state and not astray:
+            astray = f"after {text} the core is in {core.state}, and the exploration in {step.state}"
+    return Replay(settings, session, tuple(fed), core, astray)
+
+
+@functools.cache
+def _shown() -> tuple[tuple[str, int, Callable[[Context, Event], object]], ...]:
+    return tuple(
+        (variable.name, variable.most, compile_value(variable.shown))
+        for variable in gateway_table(settings=SMALL).variables
+        if variable.within is None
+    )
+
+
+def differences(replayed: Replay, numbers: Mapping[str, int]) -> dict[str, tuple[object, int]]:
+    """Variables that the core has otherwise than the exploration; empty when both agree."""
+    context = _context(replayed.core)
+    found: dict[str, tuple[object, int]] = {}
+    for name, _, shown in _shown():
+        value = shown(context, events.DeadlinePassed())
+        code = list(type(value)).index(value) if isinstance(value, Enum) else int(cast("int", value))
+        if code != numbers[name]:
+            found[name] = (value, numbers[name])
+    return found
+
+
+# -- printing ----------------------------------------------------------------------------------------------------------
+
+
+def _settings_text(settings: Settings) -> str:
+    changed = [
+        f"{field.name}={getattr(settings, field.name)!r}"
+        for field in attrs.fields(Settings)
+        if getattr(settings, field.name) != field.default
+    ]
+    return f"Settings({', '.join(changed)})"
+
+
+def _session_text(session: Session | None) -> str:
+    return "None" if session is None else _SESSION.format(url=session.resume_url)
+
+
+def as_pytest(counterexample: Counterexample, *, rows: tuple[Row, ...] = TABLE, name: str = "counterexample") -> str:
+    """The counterexample as a test to paste: it feeds the monitored core, which raises where an invariant breaks.
+
+    On the shipped table the test passes, unless the counterexample was found there.
+    """
+    replayed = replay(counterexample.steps, rows=rows)
+    feeds = "\n".join(f"    core.feed({fed.text}, {fed.now})" for fed in replayed.fed)
+    states = " → ".join(dict.fromkeys(step.state for step in counterexample.steps))
+    doc = textwrap.shorten(f"{counterexample.property}. {states}", 110, placeholder=" …")
+    return (
+        "from gatewright.harness.monitor import Monitor, monitored\n"
+        "from gatewright.spec import events\n"
+        "from gatewright.spec.session import Session\n"
+        "from gatewright.spec.settings import Settings\n"
+        "from gatewright.spec.table import TABLE\n\n\n"
+        f"def test_{name}(table=TABLE):\n"
+        f'    """{doc}"""\n'
+        f"    settings = {_settings_text(replayed.settings)}\n"
+        f"    session = {_session_text(replayed.session)}\n"
+        "    core = monitored(Monitor(settings, session=session), table=table)\n"
+        f"{feeds}\n"
+    )
+
+
+def as_example(counterexample: Counterexample, *, rows: tuple[Row, ...] = TABLE) -> str:
+    """The counterexample as a Hypothesis `@example` of the walks of :mod:`gatewright.harness.strategies`."""
+    replayed = replay(counterexample.steps, rows=rows)
+    moves = [
+        f"        {'Order' if fed.event.kind is events.EventKind.COMMAND else 'Feed'}({fed.text}),\n"
+        for fed in replayed.fed
+    ]
+    settings, session = _settings_text(replayed.settings), _session_text(replayed.session)
+    return f"@example(\n    walk=Walk({settings}, session={session}),\n    moves=[\n{''.join(moves)}    ],\n)\n"

@@ -195,7 +195,7 @@ def _network() -> Iterator[Action]:
     yield Action(name="close frame has left", event=events.CloseFlushed, fair=True, payload=now, lane="Network",
                  guard="closing == 1 and (link == Link.OPEN or link == Link.DARK) and not aborting",
                  updates={"closing": "2"}, told="events.CloseFlushed({gen})")  # fmt: skip
-    yield Action(name="server answers the close", event=events.Closed, guard=f"{_UP} and closing == 2", fair=True,
+    yield Action(name="server answers the close", event=events.Closed, guard=f"{_UP} and closing > 0", fair=True,
                  payload={**now, "close": CloseKind.RESUMABLE}, updates=_GONE, lane="Discord",
                  told="events.Closed({gen}, 4000)")  # fmt: skip
     yield Action(name="socket is aborted", event=events.Aborted, guard="aborting", fair=True, payload=now,
@@ -209,6 +209,9 @@ def _network() -> Iterator[Action]:
     yield Action(name="consumer lets the reader go on", event=events.ReadingResumed, guard=f"{open_} and held",
                  fair=True, payload=now, updates={"held": "0"}, told="events.ReadingResumed({gen})",
                  lane="Client")  # fmt: skip
+    yield Action(name="consumer is too slow", event=events.QueueOverflowed, fault=True, payload=now,
+                 guard="link == Link.OPEN and not aborting and not held and handshakes > 0 and faults > 0",
+                 told="events.QueueOverflowed({gen})", lane="Client")  # fmt: skip
     yield Action(name="session expires", guard="kept and faults > 0", fault=True, updates={"kept": "0", **_FAULT},
                  lane="Discord")  # fmt: skip
 

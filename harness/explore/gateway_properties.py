@@ -170,6 +170,9 @@ PROPERTIES: Final[tuple[Property, ...]] = (
     edge("I09", "a failed registration surfaces",
          _if("(event in ('registration_failed', 'deadline_passed') and before.state == State.REGISTERING)",
              "failure and does('undo_registrations') and state == State.DRAINING")),
+    edge("I09", "a consumer that is too slow surfaces, where that was asked for, and its session stays",
+         _if(_on("queue_overflowed", states=_LIVE),
+             "failure and then == Then.FAIL and state == State.DRAINING and session == before.session")),
     edge("I09", "a failure is never forgotten", "failure >= before.failure"),
     # I10
     always("I10", "a session and its sequence come and go together", "(session > 0) == received"),
@@ -290,6 +293,9 @@ PROPERTIES: Final[tuple[Property, ...]] = (
     # I14
     edge("I14", "what was begun is undone, once",
          "does('undo_registrations') == (moves and before.state == State.REGISTERING and state == State.DRAINING)"),
+    edge("I14", "what is undone is not waited for any longer",
+         _if("(event == 'registration_undone' and before.state == State.DRAINING)",
+             "moves == (not before.registered)")),
     always("I14", "an answer to the undoing is waited for in draining", f"registered or not ({_in((State.STALLED,))})"),
     # I15
     edge("I15", "connect() wakes a back-off or comes back, and does nothing else anywhere",
@@ -352,6 +358,7 @@ PROPERTIES: Final[tuple[Property, ...]] = (
     _leads("ZOMBIE", "heartbeat_due", _LIVE, also="state == State.STALLED"),
     _leads("READING_PAUSED", "heartbeat_due", _LIVE, also="state == State.DRAINING"),
     _leads("COMMAND", "reconnect", _LIVE),
+    _leads("QUEUE_OVERFLOWED", "queue_overflowed", _LIVE),
     edge("I18", "the user's leaving is told as the user's",
          _if("(event in ('stop', 'suspend', 'force_identify') and kind == 'take' and state == State.DRAINING and "
              "not (event == 'force_identify' and before.state == State.DRAINING))", "cause == Cause.COMMAND")),

@@ -15,6 +15,7 @@ from typing import Final, cast
 
 import attrs
 
+from gatewright.fsm.compiled import CompiledTable
 from gatewright.fsm.core import ShardCore
 from gatewright.fsm.errors import IllegalTransition
 from gatewright.fsm.machine import TableMachine
@@ -35,8 +36,8 @@ _SESSION: Final = "Session(id='imported', resume_url={url!r}, seq=7)"
 
 
 @functools.lru_cache(maxsize=4)
-def _machine(rows: tuple[Row, ...]) -> TableMachine:
-    return TableMachine(rows)
+def _runtimes(rows: tuple[Row, ...]) -> tuple[TableMachine, CompiledTable]:
+    return TableMachine(rows), CompiledTable(rows)
 
 
 @attrs.frozen
@@ -108,8 +109,8 @@ def _text(context: Context, step: Moment) -> str:
 def replay(steps: Sequence[Moment], *, rows: tuple[Row, ...] = TABLE) -> Replay:
     """Feeds a core on `rows` with what the steps stand for; the first step is the beginning."""
     settings, session = beginning({name: int(value) for name, value in steps[0].numbers})
-    runtime = _machine(rows)
-    core = ShardCore(settings, session=session, machine=runtime, compiled=cast("None", runtime), journal_size=4096)
+    machine, compiled = _runtimes(rows)
+    core = ShardCore(settings, session=session, machine=machine, compiled=compiled, journal_size=4096)
     fed: list[Fed] = []
     astray = ""
     for step in steps[1:]:

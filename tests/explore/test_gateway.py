@@ -75,6 +75,12 @@ def test_a_weaker_table_is_seen(weaker: Weakened, verdict: str, said: str) -> No
         report.assert_ok()
 
 
+def test_every_event_comes_from_the_connection_that_there_is_too() -> None:
+    # An old connection may say anything, and that alone would hide that nobody feeds an event for the current one.
+    fed = {a.event for a in gateway_environment().actions if a.payload.get("stale") is not True}
+    assert {row.event for row in TABLE} <= fed
+
+
 def test_a_new_event_that_the_environment_does_not_feed_is_refused() -> None:
     environment = gateway_environment()
     deaf = attrs.evolve(environment, actions=tuple(a for a in environment.actions if a.event is not Hello))

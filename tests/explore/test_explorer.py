@@ -3,10 +3,10 @@
 import attrs
 import pytest
 
+from examples.door_lock import door
+from examples.door_lock.door import ENVIRONMENT, ROWS, Bolt, Code, Door, Push, Row, TimeUp, table
 from gatewright.harness.explore import Action, Bounds, Variable, always, edge, eventually, explore, flag, sometimes
 from gatewright.spec.errors import TableError
-from tests.support import door
-from tests.support.door import ENVIRONMENT, ROWS, Bolt, Code, Door, Push, Row, TimeUp, table
 
 
 def without(name: str) -> tuple[Row, ...]:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from examples.door_lock import door
 from gatewright.harness.explore.gateway import MUTATION_STAGES, without_deadline
 from gatewright.harness.explore.gateway_environment import gateway_environment
 from gatewright.harness.explore.gateway_table import SMALL, gateway_table
 from gatewright.harness.explore.mutants import Judge, Kind, Mutant, Outcome, Score, mutants, sample
 from gatewright.harness.explore.search import Bounds
-from tests.support import door
 
 SURVIVORS = tomllib.loads((Path(__file__).parent / "survivors.toml").read_text(encoding="utf-8"))["survivor"]
 SAMPLE, SEED = 60, 2

@@ -1,4 +1,7 @@
-"""A door with a lock: a machine that has nothing to do with gateways, for tests of the explorer."""
+"""A door with a lock: a machine that has nothing to do with gateways, declared and explored with the same kit.
+
+``python -m examples.door_lock`` explores it, breaks it in every way that is known, and shows one counterexample.
+"""
 
 import enum
 from typing import ClassVar
@@ -8,40 +11,58 @@ from gatewright.spec.rows import TableRow
 
 
 class Door(enum.StrEnum):
+    """Where the door is."""
+
     LOCKED = "locked"
     CLOSED = "closed"
     OPEN = "open"
 
 
 class Event:
+    """Something that happens to it; the explorer calls it by its name."""
+
     name: ClassVar[str]
 
 
 class Code(Event):
+    """Somebody types a code."""
+
     name = "code"
 
 
 class Push(Event):
+    """Somebody pushes."""
+
     name = "push"
 
 
 class Pull(Event):
+    """Somebody pulls."""
+
     name = "pull"
 
 
 class TimeUp(Event):
+    """Nobody came in."""
+
     name = "time_up"
 
 
 class Effect:
+    """Something that the door asks of its lock."""
+
     name: ClassVar[str]
 
 
 class Bolt(Effect):
+    """Shoot the bolt."""
+
     name = "bolt"
 
 
 class Unbolt(Effect):
+    """Draw the bolt."""
+
     name = "unbolt"
 
 

@@ -1,0 +1,1 @@
+"""Programs that use Gatewright, each in its own folder."""

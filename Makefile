@@ -103,6 +103,12 @@ oldest: ## the engine's tests with the oldest versions that pyproject.toml allow
 	@sed -n '/^dependencies = \[/,/^]/ s/^ *"\(.*\)>=\(.*\)",$$/\1==\2/p' pyproject.toml > build/oldest.txt
 	@$(MAKE) unit VENV=.venv-oldest CONSTRAINTS=build/oldest.txt ARGS='--ignore=tests/house $(ARGS)'
 
+# -- measurements ------------------------------------------------------------------------------------------------------
+
+.PHONY: bench
+bench: $(DEV_STAMP) ## CPU per event, beside whichever of hikari and discord.py are installed (docs/performance.md)
+	@$(BIN)/python -m benchmarks throughput --installed-peers $(ARGS)
+
 # -- products ----------------------------------------------------------------------------------------------------------
 
 .PHONY: diagrams clean distclean

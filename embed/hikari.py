@@ -18,7 +18,7 @@ import contextlib
 import logging
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypedDict, Unpack
@@ -105,7 +105,7 @@ class GatewayBot(hikari.GatewayBot):
 
 
 @contextlib.contextmanager
-def install(engine: EngineOptions | None = None) -> Iterator[None]:
+def install(engine: EngineOptions | None = None) -> Generator[None]:
     """Within the block, every bot of class :class:`hikari.GatewayBot` starts the engine's shards.
 
     For programs that cannot change which class they make.
@@ -425,13 +425,14 @@ class GatewayShard(api.GatewayShard):
             raise errors.MissingIntentError(hikari.Intents.GUILD_PRESENCES)
         if users is not undefined.UNDEFINED and (query or limit):
             raise ValueError("Cannot specify limit/query with users")
-        by = {"query": query, "limit": limit} if users is undefined.UNDEFINED else {"user_ids": [*map(int, users)]}
         await self._send(
             RequestGuildMembers(
                 int(guild),
+                query=query if users is undefined.UNDEFINED else None,
+                limit=limit,
+                user_ids=None if users is undefined.UNDEFINED else [int(user) for user in users],
                 presences=bool(include_presences),
                 nonce=None if nonce is undefined.UNDEFINED else nonce,
-                **by,
             )
         )
 
@@ -475,7 +476,7 @@ def _activity(activity: presences.Activity) -> Activity:
 
 
 @contextlib.contextmanager
-def _refusals() -> Iterator[None]:
+def _refusals() -> Generator[None]:
     try:
         yield
     except SendRefused as refusal:

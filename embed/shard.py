@@ -99,13 +99,12 @@ def _asked(
 
     @functools.wraps(method)
     async def ask(self: AsyncioShard, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._call(_now, functools.partial(method, self._shard, *args, **kwargs))
+        async def now() -> T:
+            return method(self._shard, *args, **kwargs)
+
+        return await self._call(now)
 
     return ask
-
-
-async def _now(function: Callable[[], T]) -> T:
-    return function()
 
 
 class AsyncioShard:
@@ -267,7 +266,11 @@ class AsyncioShard:
 
     async def journal(self) -> Journal:
         """A copy of the last steps of the shard."""
-        return await self._call(_now, self._shard.journal.copy)
+
+        async def now() -> Journal:
+            return self._shard.journal.copy()
+
+        return await self._call(now)
 
     def __repr__(self) -> str:
         """The shard's own; never the token."""

@@ -37,6 +37,8 @@ _PAYLOADS = "tests/transport/test_payloads.py::"
 _LIMITER = "tests/transport/test_limiter.py::"
 _COMMANDS = "tests/transport/test_commands.py::"
 _MEMBERS = "tests/transport/test_shard_members.py::"
+_ACKS = "tests/transport/test_acks.py::"
+_STORE = "tests/transport/test_shard_store.py::"
 _INFLATE = "tests/transport/test_inflate.py::"
 _CODEC = "tests/transport/test_codec.py::"
 _DEMANDS = "tests/conformance/test_demands.py::"
@@ -104,6 +106,10 @@ SABOTAGES: tuple[Sabotage, ...] = (
              "return session", _RESUMING + "test_two_connect_failures_resume_through_the_main_url"),
     Sabotage("P42", "spec/guards.py", "event.seq > received", "event.seq != received",
              "tests/transport/test_shard_steps.py::test_a_lower_sequence_is_delivered_and_moves_nothing"),
+    Sabotage("P43", "transport/acks.py", "if mark < _HANDLED:", "if mark < _TAKEN:",
+             _ACKS + "test_the_committed_sequence_waits_for_the_oldest_that_is_not_handled"),
+    Sabotage("P44", "spec/session.py", "if self.intents != intents:", "if self.intents < 0:",
+             _STORE + "test_a_stored_session_is_checked_like_any_other"),
     Sabotage("P45", "spec/table.py", 'updates=("leave_to_retry", "cause_reconnect"),',
              'updates=("drop_session", "leave_to_retry", "cause_reconnect"),',
              _LEAVING + "test_after_op_7_the_session_is_resumed"),
@@ -114,6 +120,8 @@ SABOTAGES: tuple[Sabotage, ...] = (
              _LEAVING + "test_after_op_9_the_shard_waits_for_one_to_five_seconds"),
     Sabotage("P49", "spec/protocol.py", "END_SESSION_CODE: Final = 1000", "END_SESSION_CODE: Final = 4000",
              "tests/transport/test_shard_sockets.py::test_the_close_frame_of_a_stop_arrives"),
+    Sabotage("P50", "spec/protocol.py", "KEEP_SESSION_CODE: Final = 4900", "KEEP_SESSION_CODE: Final = 1001",
+             _STORE + "test_an_exception_in_the_block_keeps_the_session_too"),
     Sabotage("P51", "spec/protocol.py", "CloseCode.INVALID_API_VERSION: CloseKind.FATAL",
              "CloseCode.INVALID_API_VERSION: CloseKind.RESUMABLE", _CLOSES),
     Sabotage("P53", "spec/guards.py", '"event.gen != gen"', '"event.gen > gen"',
@@ -127,10 +135,30 @@ SABOTAGES: tuple[Sabotage, ...] = (
              _LIMITER + "test_the_reserve_covers_the_beats_of_a_window_and_one_more"),
     Sabotage("P58", "transport/limiter.py", "PRESENCE_LIMIT: Final = 5", "PRESENCE_LIMIT: Final = 6",
              _LIMITER + "test_presences_have_a_limit_of_their_own"),
+    Sabotage("P60", "transport/requests.py",
+             "if pending.session_id and pending.session_id != session_id:", "if pending.session_id:",
+             _MEMBERS + "test_a_request_goes_on_while_its_session_is_resumed"),
+    Sabotage("P61", "transport/commands.py", "if (self.query is None) == (self.user_ids is None):",
+             "if self.query is None and self.user_ids is None:",
+             _COMMANDS + "test_a_command_that_the_gateway_would_close_on_is_refused_here"),
+    Sabotage("P62", "transport/verbs.py", "if command.whole_list and Intents.GUILD_MEMBERS not in intents:",
+             "if command.presences and Intents.GUILD_MEMBERS not in intents:",
+             _MEMBERS + "test_a_request_that_cannot_work_is_refused"),
+    Sabotage("P63", "transport/answers.py", "WHOLE_LIST_WINDOW: Final = 30.0", "WHOLE_LIST_WINDOW: Final = 3.0",
+             _MEMBERS + "test_the_whole_list_is_asked_for_once_in_30_seconds"),
     Sabotage("P64", "transport/commands.py", "MAX_NONCE_BYTES: Final = 32", "MAX_NONCE_BYTES: Final = 31",
              _COMMANDS + "test_a_nonce_of_32_bytes_is_accepted"),
+    Sabotage("P65", "transport/verbs.py", "for index in sorted(gathered)]", "for index in gathered]",
+             _MEMBERS + "test_chunks_are_gathered_by_index_whatever_order_they_come_in"),
     Sabotage("P66", "transport/answers.py", "isinstance(id_, str | int)", "isinstance(id_, str)",
              _MEMBERS + "test_presences_and_ids_that_name_nobody_come_with_the_members"),
+    Sabotage("P67", "transport/answers.py", "        return WHOLE_LIST_WINDOW\n", "        return 0.0\n",
+             _MEMBERS + "test_a_wait_that_is_no_number_is_the_documented_one"),
+    Sabotage("P68", "transport/commands.py", "GUILDS_PER_SOUNDBOARD_REQUEST: Final = 176",
+             "GUILDS_PER_SOUNDBOARD_REQUEST: Final = 184",
+             _COMMANDS + "test_a_long_soundboard_request_is_split_into_parts_that_fit"),
+    Sabotage("P69", "transport/commands.py", '("status", "voice_start_time")', '("status", "voice_started")',
+             _COMMANDS + "test_a_command_is_sent_as_the_documentation_has_it"),
     Sabotage("P70", "transport/requests.py",
              "return self.state is not None and (not self.needs_server or self.endpoint is not None)",
              "return self.state is not None or self.endpoint is not None",
@@ -158,6 +186,11 @@ SABOTAGES: tuple[Sabotage, ...] = (
              _SHARDING + "test_a_large_bot_s_count_is_a_multiple_of_the_assigned_number"),
     Sabotage("P92", "spec/session.py", "if (self.shard, self.shard_count) != (shard, shard_count):",
              "if self.shard != shard:", "tests/spec/test_session.py::test_it_is_refused_where_it_cannot_be_resumed"),
+    Sabotage("A15", "spec/settings.py", "max_failed_resumes: int = _count(3)", "max_failed_resumes: int = _count(4)",
+             _RESUMING + "test_after_the_third_failed_resume_the_next_handshake_is_an_identify"),
+    Sabotage("A23", "transport/requests.py", "        self.begun = True\n        self.move(now)\n",
+             "        self.begun = True\n        self._tell()\n",
+             _MEMBERS + "test_progress_extends_the_patience_and_not_the_time_in_all"),
 )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from gatewright.transport.errors import AuthenticationFailed, NotReady, ShardSto
 from gatewright.transport.metadata import StaticMetadataSource
 from gatewright.transport.shard import Shard
 from tests.embed.loops import loop_factory, on_each_loop, run
+from tests.support.conforms import conforms
 from tests.support.shards import INTENTS, TOKEN, close_codes
 from tests.support.threads import Elsewhere, gateway_in_a_thread
 
@@ -88,6 +89,7 @@ def test_messages_arrive_in_order_and_leaving_ends_the_session(loop: str) -> Non
     assert close_codes(there.fake) == [1000]
 
 
+@conforms("P13")
 def test_a_handler_that_blocks_the_loop_stops_no_heartbeat() -> None:
     beats: list[float] = []
 

@@ -35,6 +35,7 @@ def test_what_is_handled_in_order_is_committed_at_once() -> None:
         assert (acks.committed("s"), acks.unhandled) == (seq, 3 - seq)
 
 
+@conforms("P43")
 def test_the_committed_sequence_waits_for_the_oldest_that_is_not_handled() -> None:
     acks = taken(*range(1, 11))
     for seq in (1, 2, 4):
@@ -92,6 +93,7 @@ def test_a_dispatch_that_comes_again_is_one_dispatch() -> None:
     assert (acks.committed("s"), acks.unhandled) == (2, 0)
 
 
+@conforms("P43")
 def test_one_that_comes_late_holds_back_those_after_it() -> None:
     acks = taken(2, 9)
     acks.handle("s", 2)

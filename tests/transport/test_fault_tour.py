@@ -10,12 +10,14 @@ from gatewright.harness.fake.faults import FAULTS, Fault, Faults, Phase
 from gatewright.harness.fault_tour import PAGE, page
 from gatewright.spec.states import State
 from tests.support.checkout import ROOT
+from tests.support.conforms import conforms
 from tests.support.shards import Streams, gateway, shard_on
 from tests.support.tour import Outcome, visit
 
 STOPS = [pytest.param(fault, phase, id=f"{fault.name}-{phase}") for fault in FAULTS.values() for phase in fault.phases]
 
 
+@conforms("P34", "P51")
 @pytest.mark.parametrize(("fault", "phase"), STOPS)
 async def test_a_shard_gets_over_a_fault_or_fails_for_it_in_time(
     autojump_clock: MockClock, fault: Fault, phase: Phase

@@ -140,6 +140,7 @@ async def write(box: Outbox, limiter: SendLimiter, sent: list[tuple[float, Opcod
         outgoing.settle(Fate.SENT)
 
 
+@conforms("P55", "P58")
 @pytest.mark.parametrize(("op", "limit", "window"), [(MEMBERS, 117, 60), (PRESENCE, 5, 20)])
 async def test_any_number_of_callers_share_the_limit(
     autojump_clock: MockClock, op: Opcode, limit: int, window: float
@@ -158,6 +159,7 @@ async def test_any_number_of_callers_share_the_limit(
     assert all(times[index + limit] - times[index] > window for index in range(2 * limit))
 
 
+@conforms("P58")
 async def test_a_presence_that_has_to_wait_lets_the_others_pass(autojump_clock: MockClock) -> None:
     limiter = SendLimiter(trio.current_time)
     box = Outbox(limiter)

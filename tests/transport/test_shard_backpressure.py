@@ -9,6 +9,7 @@ from gatewright.spec.protocol import Opcode
 from gatewright.spec.settings import Settings
 from gatewright.spec.states import Cause, State
 from gatewright.transport.shard import Shard
+from tests.support.conforms import conforms
 from tests.support.shards import Moves, close_codes, gateway, handshakes, path, shard_on
 
 INTERVAL = 41.25
@@ -59,6 +60,7 @@ async def test_a_short_pause_changes_nothing(autojump_clock: MockClock) -> None:
         assert (path(shard)[-1], fake.connections, handshakes(fake)) == ("ready", 1, ["identify"])
 
 
+@conforms("P13")
 async def test_heartbeats_go_on_while_reading_is_paused(autojump_clock: MockClock) -> None:
     async with gateway(guilds=0) as fake, shard_on(fake, queue=QUEUE) as shard:
         await shard.wait_for("ready")
@@ -69,6 +71,7 @@ async def test_heartbeats_go_on_while_reading_is_paused(autojump_clock: MockCloc
         assert len(beats) == 3
 
 
+@conforms("P50", "A07")
 async def test_after_a_long_pause_the_socket_is_left_and_the_session_kept(autojump_clock: MockClock) -> None:
     moves = Moves()
     async with gateway(guilds=0, rules=RULES) as fake, shard_on(fake, queue=QUEUE, observers=[moves]) as shard:
@@ -83,6 +86,7 @@ async def test_after_a_long_pause_the_socket_is_left_and_the_session_kept(autoju
         assert (close_codes(fake), len(fake.sessions)) == ([4900], 1)
 
 
+@conforms("P38")
 @pytest.mark.parametrize("minutes", [5, 30])
 async def test_a_consumer_that_returns_gets_every_event_once_and_in_order(
     autojump_clock: MockClock, minutes: int
@@ -103,6 +107,7 @@ async def test_a_consumer_that_returns_gets_every_event_once_and_in_order(
         assert handshakes(fake).count("identify") == 1
 
 
+@conforms("P38", "A15")
 async def test_a_pause_in_a_replay_is_no_failed_resume(autojump_clock: MockClock) -> None:
     async with gateway(guilds=0, rules=RULES) as fake, shard_on(fake, queue=QUEUE) as shard:
         await shard.wait_for("ready")

@@ -15,6 +15,7 @@ from gatewright.transport.errors import ConsumerTooSlow
 from gatewright.transport.mailbox import ConsumerBusy
 from gatewright.transport.queue import Queue, QueuePolicy
 from gatewright.transport.shard import Shard
+from tests.support.conforms import conforms
 from tests.support.shards import close_codes, collect, gateway, path, shard_on, types
 
 WANTED = {"MESSAGE_CREATE"}
@@ -246,6 +247,7 @@ async def drained(shard: Shard, seqs: list[int]) -> None:
         seqs.append(event.seq)  # noqa: PERF401  # the loop may raise, and what came before counts
 
 
+@conforms("P50")
 async def test_fail_ends_the_shard_with_its_session_kept(autojump_clock: MockClock) -> None:
     """What was received before comes out first, then the reason; what was not handled can be resumed elsewhere."""
     seqs: list[int] = []
@@ -298,6 +300,7 @@ async def test_an_overflow_says_so_in_the_journal(autojump_clock: MockClock) -> 
         assert (record.row, record.to) == ("ready.queue_overflowed", State.DRAINING)
 
 
+@conforms("P13")
 async def test_heartbeats_and_resumes_go_on_while_events_are_dropped(autojump_clock: MockClock) -> None:
     async with gateway(guilds=0) as fake, shard_on(fake, queue=Queue(events=2, policy="drop_oldest")) as shard:
         await shard.wait_for("ready")

@@ -138,6 +138,7 @@ async def test_the_reader_does_not_decode_members_that_nobody_has_looked_at(auto
         assert hasattr(found.dispatch, "_data")
 
 
+@conforms("P65")
 async def test_chunks_can_be_taken_as_they_come(autojump_clock: MockClock) -> None:
     async with gateway() as fake, ready(fake) as shard:
         async with shard.member_chunks(GUILD, query="") as chunks:
@@ -229,6 +230,7 @@ async def test_the_whole_list_is_asked_for_once_in_30_seconds(autojump_clock: Mo
         assert len(payloads(fake, MEMBERS)) == 3
 
 
+@conforms("P63")
 async def test_a_whole_list_that_was_never_sent_does_not_count(autojump_clock: MockClock) -> None:
     async with gateway() as fake, ready(fake) as shard:
         fake.drop()
@@ -305,6 +307,7 @@ async def test_a_rate_limit_that_names_something_else_changes_nothing(autojump_c
         assert numbers(asking.result.members) == [1]
 
 
+@conforms("P67")
 @pytest.mark.parametrize("told", [None, "soon", -1, True, 1e300])
 async def test_a_wait_that_is_no_number_is_the_documented_one(autojump_clock: MockClock, told: Any) -> None:
     async with gateway() as fake, ready(fake) as shard, trio.open_nursery() as nursery:
@@ -316,6 +319,7 @@ async def test_a_wait_that_is_no_number_is_the_documented_one(autojump_clock: Mo
         assert asking.error.retry_after == 30.0
 
 
+@conforms("P67")
 async def test_with_retry_a_rate_limit_is_waited_for_once(autojump_clock: MockClock) -> None:
     async with gateway() as fake, ready(fake) as shard, trio.open_nursery() as nursery:
         asking = begin(nursery, lambda: shard.request_members(GUILD, query="", retry=True))
@@ -344,6 +348,7 @@ async def test_a_request_that_nothing_answers_ends(autojump_clock: MockClock) ->
         assert trio.current_time() - began == 12
 
 
+@conforms("A23")
 async def test_progress_extends_the_patience_and_not_the_time_in_all(autojump_clock: MockClock) -> None:
     async with gateway() as fake, ready(fake) as shard, trio.open_nursery() as nursery:
         began = trio.current_time()
@@ -397,6 +402,7 @@ async def test_chunks_that_are_no_part_of_the_answer_do_not_complete_it(autojump
 # -- the session -------------------------------------------------------------------------------------------------------
 
 
+@conforms("P38", "P60")
 async def test_a_request_goes_on_while_its_session_is_resumed(autojump_clock: MockClock) -> None:
     """P60, P38: what was missed is replayed, and the time without progress does not run meanwhile."""
     async with gateway() as fake, ready(fake) as shard, trio.open_nursery() as nursery:
@@ -473,6 +479,7 @@ async def test_a_request_ends_with_its_shard(autojump_clock: MockClock, verb: st
         assert isinstance(asking.error, RequestLost)
 
 
+@conforms("P60")
 async def test_a_request_can_wait_for_a_session(autojump_clock: MockClock) -> None:
     async with gateway() as fake, shard_on(fake, intents=INTENTS) as shard, trio.open_nursery() as nursery:
         asking = begin(nursery, lambda: shard.request_members(GUILD, query="", wait=30))

@@ -23,6 +23,7 @@ from gatewright.transport.shard import Shard
 from gatewright.transport.streams import TcpStreamOpener
 from gatewright.transport.token import Token
 from gatewright.transport.urls import parse_gateway_url
+from tests.support.conforms import conforms
 from tests.support.proxies import PASSWORD, PROGRAMS, USER, Kind, RunningProxy, running_proxy
 from tests.support.requires import requires
 from tests.support.shards import INTENTS, TOKEN, handshakes
@@ -93,6 +94,7 @@ async def test_the_parameters_of_a_shard_are_for_metadata_and_websocket(
     assert proxy.tunnels(port_of(elsewhere.url)) == 1 + 2
 
 
+@conforms("P07")
 async def test_the_certificate_is_checked_for_the_gateway_and_not_for_the_proxy(proxy: RunningProxy) -> None:
     server, client = tls_contexts("gateway.example")
     with gateway_in_a_thread(tls=server) as elsewhere:

@@ -99,6 +99,7 @@ async def test_heartbeats_go_on_while_commands_wait(autojump_clock: MockClock) -
         assert all(later - earlier == pytest.approx(INTERVAL) for earlier, later in itertools.pairwise(times))
 
 
+@conforms("P60")
 async def test_a_caller_that_waits_is_told_when_the_connection_is_lost(autojump_clock: MockClock) -> None:
     async with gateway() as fake, shard_on(fake) as shard:
         await shard.wait_for("ready")

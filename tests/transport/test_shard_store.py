@@ -55,6 +55,7 @@ async def test_the_next_shard_goes_on_where_this_one_was_left(autojump_clock: Mo
         assert found[-1].data == {"id": "meanwhile"}
 
 
+@conforms("P43")
 async def test_a_shard_that_is_killed_repeats_what_came_since_the_last_save(autojump_clock: MockClock) -> None:
     store = Store()
     async with gateway(guilds=0) as fake:
@@ -97,6 +98,7 @@ async def test_stopping_ends_the_session_and_forgets_it(autojump_clock: MockCloc
     assert store.held is None
 
 
+@conforms("P50")
 @pytest.mark.parametrize("end", [ValueError, KeyboardInterrupt])
 async def test_an_exception_in_the_block_keeps_the_session_too(
     autojump_clock: MockClock, end: type[BaseException]
@@ -137,6 +139,7 @@ async def test_what_cannot_be_read_gives_way_to_a_new_session(autojump_clock: Mo
         assert isinstance(store.held, Session)
 
 
+@conforms("P44")
 async def test_a_stored_session_is_checked_like_any_other(autojump_clock: MockClock) -> None:
     store = Store(Session(id="held", resume_url=None, seq=5, intents=int(Intents.GUILD_MESSAGES)))
     async with gateway() as fake, shard_on(fake, store=store) as shard:

@@ -13,6 +13,7 @@ from gatewright.spec.events import ConnectError
 from gatewright.transport.seams import ConnectionUnavailable
 from gatewright.transport.streams import TcpStreamOpener
 from gatewright.transport.urls import GatewayUrl, parse_gateway_url
+from tests.support.conforms import conforms
 from tests.support.threads import tls_contexts
 from tests.transport.loopback import serve
 
@@ -291,6 +292,7 @@ async def test_an_https_proxy_hides_the_credentials_and_is_checked_by_its_name()
     assert len(asked) == 1
 
 
+@conforms("P07")
 async def test_tls_with_the_gateway_runs_inside_the_tls_of_an_https_proxy() -> None:
     authority = trustme.CA()
     outer, client = tls_contexts()

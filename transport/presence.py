@@ -81,12 +81,12 @@ class Presence:
             self._lost_at = now
 
     def began(self) -> UpdatePresence | None:
-        """READY: a session has begun. Returns what has to be sent on it, beside the wish, if anything."""
+        """READY: a session has begun. Returns what has to be sent on it, whatever becomes of the wish, if anything."""
         carried, self._identified_with = self._identified_with, None
         self._written_at = self._lost_at = None
         if carried is None:
             # A server that answers RESUME with a new session has been told no presence.
-            return self._current if self._wish is None else None
+            return self._current
         (self._current,) = carried
         if self._wish is not None and self._wish.presence is self._current:
             wish, self._wish = self._wish, None
@@ -94,13 +94,13 @@ class Presence:
         return None
 
     def resumed(self, interval: float) -> UpdatePresence | None:
-        """RESUMED: the session goes on. Returns what has to be sent again on it, beside the wish, if anything.
+        """RESUMED: the session goes on. Returns what has to be sent again, whatever becomes of the wish, if anything.
 
         A dead connection is found out within two intervals of its last ACK (P18), so what was written longer ago than
         that has been read by the server.
         """
         written_at, lost_at = self._written_at, self._lost_at
         self._written_at = self._lost_at = None
-        if self._wish is not None or written_at is None or lost_at is None or lost_at - written_at > 2 * interval:
+        if written_at is None or lost_at is None or lost_at - written_at > 2 * interval:
             return None
         return self._current

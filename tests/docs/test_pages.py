@@ -1,4 +1,4 @@
-"""What docs/sessions.md and docs/events.md promise: their examples run as they stand."""
+"""What docs/sessions.md, docs/events.md and docs/commands.md promise: their examples run as they stand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import trio
 
 import gatewright
-from gatewright.harness.fake import FakeGateway
+from gatewright.harness.fake import FakeGateway, guild
 from gatewright.spec.session import SessionRefusal
 from gatewright.transport.metadata import HttpMetadataSource
 from gatewright.transport.token import Token
@@ -92,12 +92,27 @@ async def test_the_bot_of_the_events_page_prints_its_session_and_messages(
     assert lines[0].startswith("session ")
 
 
+@pytest.mark.sockets
+async def test_the_bot_of_the_commands_page_counts_members(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with FakeGateway(token=TOKEN, guilds=[guild("7", member_count=1003)]) as fake:
+        aim(fake, monkeypatch)
+        main = main_of("commands.md", monkeypatch)
+        with trio.fail_after(30):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(main)
+                lines = await printed(capsys, "members")
+                nursery.cancel_scope.cancel()
+    assert lines == ["carried", "7 has 1003 members"]
+
+
 @pytest.mark.parametrize("reason", SessionRefusal)
 def test_every_reason_to_refuse_a_session_is_on_the_page(reason: SessionRefusal) -> None:
     assert f"| `{reason.value}` |" in (DOCS / "sessions.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", ["sessions.md", "events.md"])
+@pytest.mark.parametrize("page", ["sessions.md", "events.md", "commands.md"])
 def test_every_link_of_the_pages_leads_somewhere(page: str) -> None:
     for link in re.findall(r"\]\((?!https?:)([^)#]+)", (DOCS / page).read_text(encoding="utf-8")):
         assert (DOCS / link).exists(), link

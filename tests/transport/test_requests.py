@@ -194,7 +194,7 @@ def test_a_rate_limit_without_a_nonce_is_for_the_newest_request_that_nothing_has
     unsent = PendingMembers("1", of.new_nonce(), whole_list=True)
     of.open(unsent)
     limited = {"opcode": 8, "retry_after": 9.5, "meta": {"guild_id": "1"}}
-    ended = []
+    ended: list[list[bool]] = []
     for _ in range(3):
         offer(of, "RATE_LIMITED", limited)
         ended.append([request.error is not None for request in (begun, older, newer, unsent)])

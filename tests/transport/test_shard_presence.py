@@ -16,7 +16,8 @@ from gatewright.transport.answers import PresenceOutcome
 from gatewright.transport.codec import PayloadTooLarge
 from gatewright.transport.commands import Activity, UpdatePresence
 from gatewright.transport.errors import NotReady
-from tests.support.asking import begin
+from tests.support.asking import Asking, begin
+from tests.support.conforms import conforms
 from tests.support.shards import Streams, gateway, payloads, shard_on, times
 from tests.support.stages import stage
 
@@ -32,8 +33,8 @@ def said(data: dict[str, Any]) -> str:
     return str(data["activities"][0]["name"])
 
 
+@conforms("P58")
 async def test_a_presence_is_sent_at_once_when_it_can_be(autojump_clock: MockClock) -> None:
-    """P58."""
     async with gateway() as fake, shard_on(fake) as shard:
         await shard.wait_for("ready")
         assert await shard.update_presence(saying("a")) is SENT
@@ -41,11 +42,12 @@ async def test_a_presence_is_sent_at_once_when_it_can_be(autojump_clock: MockClo
         assert [said(data) for data in payloads(fake, PRESENCE)] == ["a"]
 
 
+@conforms("P58", "P59")
 async def test_the_last_of_many_wins_and_the_others_are_told(autojump_clock: MockClock) -> None:
-    """P58, P59: five in 20 s, then the newest."""
+    """Five in 20 s, then the newest."""
     async with gateway() as fake, shard_on(fake) as shard, trio.open_nursery() as nursery:
         await shard.wait_for("ready")
-        callers = []
+        callers: list[Asking] = []
         for number in range(100):
             callers.append(begin(nursery, partial(shard.update_presence, saying(str(number)))))
             await wait_all_tasks_blocked(0.0)
@@ -55,8 +57,8 @@ async def test_the_last_of_many_wins_and_the_others_are_told(autojump_clock: Moc
         assert times(fake, PRESENCE)[-1] == pytest.approx(21)
 
 
+@conforms("P60")
 async def test_before_ready_it_goes_with_the_identify(autojump_clock: MockClock) -> None:
-    """P60."""
     async with gateway() as fake, shard_on(fake, presence=saying("first")) as shard:
         assert await shard.update_presence(saying("second")) is CARRIED
         assert [said(data["presence"]) for data in payloads(fake, Opcode.IDENTIFY)] == ["second"]
@@ -90,8 +92,8 @@ async def test_an_identify_that_came_to_nothing_carried_nothing(autojump_clock: 
 
 
 @pytest.mark.parametrize("by_send", [False, True])
+@conforms("P60")
 async def test_every_later_identify_carries_the_newest(autojump_clock: MockClock, by_send: bool) -> None:
-    """P60."""
     async with gateway() as fake, shard_on(fake, presence=saying("first")) as shard:
         await shard.wait_for("ready")
         if by_send:
@@ -107,10 +109,10 @@ async def test_every_later_identify_carries_the_newest(autojump_clock: MockClock
 
 
 @pytest.mark.parametrize(("changed", "sent"), [(False, []), (True, ["b"])])
+@conforms("A18")
 async def test_after_resumed_it_is_sent_only_if_it_changed(
     autojump_clock: MockClock, changed: bool, sent: list[str]
 ) -> None:
-    """A18."""
     async with gateway() as fake, shard_on(fake) as shard, trio.open_nursery() as nursery:
         await shard.wait_for("ready")
         await shard.update_presence(saying("a"))
@@ -189,8 +191,9 @@ async def test_a_presence_that_waits_is_told_when_the_shard_is_over(autojump_clo
         assert isinstance(asking.error, NotReady)
 
 
+@conforms("P54")
 async def test_a_presence_that_identify_has_no_room_for_is_refused(autojump_clock: MockClock) -> None:
-    """P54: IDENTIFY has to carry it one day, and holds a token and more beside it."""
+    """IDENTIFY has to carry it one day, and holds a token and more beside it."""
     fits_alone = saying("x" * 3950)
     async with gateway() as fake, shard_on(fake) as shard:
         await shard.wait_for("ready")

@@ -19,6 +19,7 @@ from gatewright.transport.answers import ChannelInfo, VoiceServer, VoiceState
 from gatewright.transport.errors import NotReady, RequestLost, RequestRateLimited, RequestSuperseded, RequestTimedOut
 from gatewright.transport.shard import Shard
 from tests.support.asking import GUILD, asked, begin
+from tests.support.conforms import conforms
 from tests.support.shards import gateway, payloads, shard_on
 
 SOUNDS, INFO, VOICE = Opcode.REQUEST_SOUNDBOARD_SOUNDS, Opcode.REQUEST_CHANNEL_INFO, Opcode.VOICE_STATE_UPDATE
@@ -39,8 +40,8 @@ async def sounds(fake: FakeGateway, guild: str, *names: str) -> None:
     await fake.dispatch("SOUNDBOARD_SOUNDS", {"guild_id": guild, "soundboard_sounds": board})
 
 
+@conforms("P68")
 async def test_soundboards_are_gathered_by_guild(autojump_clock: MockClock) -> None:
-    """P68."""
     async with gateway() as fake, ready(fake) as shard, trio.open_nursery() as nursery:
         asking = begin(nursery, lambda: shard.request_soundboard_sounds([1, "2", 3, 2]))
         await asked(fake, SOUNDS)
@@ -55,8 +56,9 @@ async def test_soundboards_are_gathered_by_guild(autojump_clock: MockClock) -> N
         assert list(asking.result) == ["1", "2", "3"]
 
 
+@conforms("P54", "P68")
 async def test_a_long_list_is_asked_for_in_payloads_that_the_gateway_takes(autojump_clock: MockClock) -> None:
-    """P54, P68: the fake closes with 4002 on more than 4096 bytes."""
+    """The fake closes with 4002 on more than 4096 bytes."""
     ids = [str(10**18 + number) for number in range(400)]
     async with gateway() as fake, ready(fake) as shard, trio.open_nursery() as nursery:
         asking = begin(nursery, lambda: shard.request_soundboard_sounds(ids))
@@ -90,8 +92,8 @@ def channels(status: str) -> tuple[dict[str, str], ...]:
     return ({"id": "5", "status": status},)
 
 
+@conforms("P69")
 async def test_channel_info_is_told_apart_by_guild_and_by_order(autojump_clock: MockClock) -> None:
-    """P69."""
     async with gateway() as fake, ready(fake) as shard, trio.open_nursery() as nursery:
         first = begin(nursery, lambda: shard.request_channel_info(1, ["status"]))
         await asked(fake, INFO)
@@ -120,8 +122,9 @@ async def test_channel_info_that_never_comes_ends_in_a_time_out(autojump_clock: 
         assert trio.current_time() - began == 7
 
 
+@conforms("P67")
 async def test_a_rate_limit_of_another_opcode_is_understood_by_its_guild(autojump_clock: MockClock) -> None:
-    """P67: only opcode 8 is documented; a server that limits others in the same words is believed."""
+    """Only opcode 8 is documented; a server that limits others in the same words is believed."""
     async with gateway() as fake, ready(fake) as shard, trio.open_nursery() as nursery:
         asking = begin(nursery, lambda: shard.request_channel_info(1))
         await asked(fake, INFO)
@@ -131,8 +134,9 @@ async def test_a_rate_limit_of_another_opcode_is_understood_by_its_guild(autojum
         assert asking.error.retry_after == 2.5
 
 
+@conforms("P55")
 async def test_a_request_that_does_not_get_its_turn_in_time_is_not_made(autojump_clock: MockClock) -> None:
-    """P55: 117 payloads a minute but for heartbeats, one of which was the IDENTIFY."""
+    """117 payloads a minute but for heartbeats, one of which was the IDENTIFY."""
     async with gateway() as fake, ready(fake) as shard, trio.open_nursery() as nursery:
         for _ in range(116):
             begin(nursery, lambda: shard.request_channel_info(1, timeout=300))
@@ -165,8 +169,8 @@ def joined(**changes: str) -> VoiceServer:
 
 
 @pytest.mark.parametrize("state_first", [True, False])
+@conforms("P70")
 async def test_a_join_waits_for_both_answers_in_either_order(autojump_clock: MockClock, state_first: bool) -> None:
-    """P70."""
     async with gateway() as fake, ready(fake) as shard, trio.open_nursery() as nursery:
         asking = begin(nursery, lambda: shard.join_voice(GUILD, 5, self_deaf=True))
         data = await asked(fake, VOICE)
@@ -197,8 +201,9 @@ async def test_what_is_not_the_bots_own_answer_does_not_end_a_join(autojump_cloc
         assert asking.result == joined()
 
 
+@conforms("P71")
 async def test_a_server_without_an_endpoint_is_not_there_yet(autojump_clock: MockClock) -> None:
-    """P71: and the last one counts."""
+    """And the last one counts."""
     async with gateway() as fake, ready(fake) as shard, trio.open_nursery() as nursery:
         asking = begin(nursery, lambda: shard.join_voice(GUILD, 5))
         await asked(fake, VOICE)
@@ -223,8 +228,9 @@ async def test_a_bot_that_is_moved_away_meanwhile_has_not_joined(autojump_clock:
         assert isinstance(asking.error, RequestTimedOut)
 
 
+@conforms("P70")
 async def test_a_full_channel_ends_in_a_time_out(autojump_clock: MockClock) -> None:
-    """P70: neither answer comes."""
+    """Neither answer comes."""
     async with gateway() as fake, ready(fake) as shard:
         began = trio.current_time()
         with pytest.raises(RequestTimedOut, match="voice state"):
@@ -298,10 +304,10 @@ async def test_without_a_session_a_request_is_refused(
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+@conforms("P60")
 async def test_a_request_does_not_outlive_its_session(
     autojump_clock: MockClock, call: Callable[[Shard], Awaitable[object]]
 ) -> None:
-    """P60."""
     async with gateway() as fake, ready(fake) as shard, trio.open_nursery() as nursery:
         asking = begin(nursery, lambda: call(shard))
         await wait_all_tasks_blocked()

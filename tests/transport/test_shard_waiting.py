@@ -16,6 +16,7 @@ from gatewright.transport.commands import RequestChannelInfo
 from gatewright.transport.errors import ConnectionLost, NotReady, TooManyCommands
 from gatewright.transport.exchange import CommandLimits
 from tests.support.asking import Asking, begin
+from tests.support.conforms import conforms
 from tests.support.shards import Streams, gateway, payloads, shard_on, times
 from tests.support.stages import BEGUN, stage
 
@@ -42,8 +43,9 @@ async def test_when_the_shard_is_over_nothing_waits(autojump_clock: MockClock, s
         at.shard._failure_seen = True
 
 
+@conforms("P23", "P60")
 async def test_commands_that_wait_go_out_in_the_order_in_which_they_were_asked_for(autojump_clock: MockClock) -> None:
-    """P23, P60: nothing before READY, and then all of them."""
+    """Nothing before READY, and then all of them."""
     async with gateway(script=[Connection(ready=Delay(5))]) as fake, shard_on(fake) as shard:
         async with trio.open_nursery() as nursery:
             for number in range(50):

@@ -26,7 +26,7 @@ def skeleton(tmp_path: Path) -> Path:
         (tmp_path / folder / "__init__.py").touch()
     for room in ROOMS:
         (tmp_path / "gatewright" / room).symlink_to(f"../{room}")
-    for module in ("__main__", "_version", "cli"):
+    for module in ("__main__", "_version", "cli", "run"):
         (tmp_path / "gatewright" / f"{module}.py").touch()
     return tmp_path
 

@@ -286,3 +286,10 @@ def test_guilds_that_may_be_asked_again_are_forgotten() -> None:
     for number in range(1000):
         lists.sent(str(number), float(number))
     assert len(lists._free_at) <= 32
+
+
+def test_a_chunk_of_another_guild_is_no_answer_whatever_its_nonce() -> None:
+    of = book()
+    request = opened(of, PendingMembers("1", of.new_nonce(), whole_list=False))
+    offer(of, "GUILD_MEMBERS_CHUNK", chunk(request.nonce, 0, 1, 9, guild="2"))
+    assert (request.begun, request.complete) == (False, False)

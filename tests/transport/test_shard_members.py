@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from gatewright.harness.fake import FakeGateway, Send
+from gatewright.harness.fake import Connection, Delay, Dispatch, FakeGateway, Send
 from gatewright.spec.errors import ConfigurationError
 from gatewright.spec.intents import Intents
 from gatewright.spec.protocol import Opcode
@@ -419,6 +419,35 @@ async def test_a_request_goes_on_while_its_session_is_resumed(autojump_clock: Mo
         await wait_all_tasks_blocked()
         assert numbers(asking.result.members) == [1, 2, 3]
         assert (fake.identifies, fake.resumes) == (1, 1)
+
+
+async def test_the_time_without_progress_begins_anew_with_resumed(autojump_clock: MockClock) -> None:
+    async with (
+        gateway(script=[Connection(), Connection(resumed=Delay(20))]) as fake,
+        ready(fake) as shard,
+        trio.open_nursery() as nursery,
+    ):
+        asking = begin(nursery, lambda: shard.request_members(GUILD, query="", patience=5, timeout=300))
+        await asked(fake, MEMBERS)
+        fake.drop()
+        await shard.wait_for("resuming")
+        await shard.wait_for("ready")
+        resumed_at = trio.current_time()
+        await trio.sleep(10)
+        assert isinstance(asking.error, RequestTimedOut)
+        assert asking.ended_at == resumed_at + 5
+
+
+async def test_what_came_while_the_event_loop_was_blocked_is_not_late(autojump_clock: MockClock) -> None:
+    """I23: the chunk lies in the socket when the time is over."""
+    async with gateway() as fake, ready(fake) as shard, trio.open_nursery() as nursery:
+        asking = begin(nursery, lambda: shard.request_members(GUILD, query="a", patience=5))
+        nonce = (await asked(fake, MEMBERS))["nonce"]
+        await wait_all_tasks_blocked()
+        fake.perform(Dispatch("GUILD_MEMBERS_CHUNK", chunk(nonce, 0, 1, 1)))
+        autojump_clock.jump(6)
+        await wait_all_tasks_blocked()
+        assert numbers(asking.result.members) == [1]
 
 
 @conforms("P60")

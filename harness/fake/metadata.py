@@ -1,4 +1,4 @@
-"""HTTP: the metadata end points, what a script does to them, and who the bot is."""
+"""HTTP: the metadata end points, and what a script does to them. No script touches the rest of the API."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 import attrs
 import trio
 
-from gatewright.harness.fake import payloads
+from gatewright.harness.fake import payloads, rest
 from gatewright.harness.fake.log import Acted, MetadataAnswered, MetadataRequested
 from gatewright.harness.fake.script import (
     Amend,
@@ -23,13 +23,6 @@ from gatewright.harness.fake.world import World
 from gatewright.spec.protocol import API_VERSION
 
 PREFIX = f"/api/v{API_VERSION}"
-
-_ABOUT_THE_BOT = {
-    "/users/@me": payloads.user,
-    "/applications/@me": payloads.application,
-    "/oauth2/applications/@me": payloads.application,
-}
-"""What libraries ask for before they connect. No script touches these."""
 
 
 class MetadataAnswer(NamedTuple):
@@ -70,8 +63,10 @@ async def play(
         )
     )
     amends: list[Amend] = []
-    about_the_bot = request.path.removeprefix(PREFIX) in _ABOUT_THE_BOT
-    for action in () if about_the_bot else world.metadata_script.next() or ():
+    told = rest.about(request.path.removeprefix(PREFIX), world)
+    if told is not None:
+        return _noted(_tell(request, bool(matched), told), path, world)
+    for action in world.metadata_script.next() or ():
         world.log.add(Acted(time=trio.current_time(), connection=0, action=action, step="metadata"))
         match action:
             case Delay(seconds):
@@ -93,6 +88,12 @@ def _noted(end: Answer | Drop, path: str, world: World) -> Answer | Drop:
     return end
 
 
+def _tell(request: MetadataRequest, matched: bool, told: object) -> Answer:
+    if request.method != "GET":
+        return Answer(405)
+    return Answer(200, told) if matched else Answer(401)
+
+
 def _judge(request: MetadataRequest, matched: bool, amends: tuple[Amend, ...], *, world: World) -> Answer:
     if request.method != "GET":
         return Answer(405)
@@ -110,10 +111,6 @@ def _judge(request: MetadataRequest, matched: bool, amends: tuple[Amend, ...], *
                 reset_after=world.desk.reset_after,
                 max_concurrency=world.rules.max_concurrency,
             )
-        case path if path in _ABOUT_THE_BOT:
-            if not matched:
-                return Answer(401)
-            content = _ABOUT_THE_BOT[path]()
         case _:
             return Answer(404)
     for amend in amends:

@@ -9,7 +9,14 @@ from typing import Final, TypeAlias
 import attrs
 
 from gatewright.spec.effects import Effect
-from gatewright.spec.events import Event
+from gatewright.spec.events import (
+    Closed,
+    ConnectFailed,
+    Event,
+    MetadataFailed,
+    ProtocolViolation,
+    RegistrationFailed,
+)
 from gatewright.spec.rows import Row, RowKind
 from gatewright.spec.states import State
 
@@ -21,8 +28,9 @@ class Record:
     """One step of a shard.
 
     `time` is in seconds on the core's clock; `gen` the generation after the step; `state` the state before and `to`
-    the state after it; `event` the event's name and `detail` its payload as text; `row` the id of the row that was
-    taken; `kind` its kind; `effects` the names of the effects. Nothing in it is secret (I22).
+    the state after it; `event` the event's name and `detail` its payload as text; `reason` what it says of its cause,
+    for people (a close code, why a connection could not be opened), else empty; `row` the id of the row that was taken;
+    `kind` its kind; `effects` the names of the effects. Nothing in it is secret (I22).
     """
 
     time: float
@@ -31,6 +39,7 @@ class Record:
     to: State
     event: str
     detail: str
+    reason: str
     row: str
     kind: RowKind
     effects: tuple[str, ...]
@@ -49,6 +58,7 @@ class Record:
             "to": self.to.value,
             "event": self.event,
             "detail": self.detail,
+            "reason": self.reason,
             "row": self.row,
             "kind": self.kind.value,
             "effects": list(self.effects),
@@ -69,6 +79,21 @@ def _detail(event: Event) -> str:
         if field.repr and field.name != "gen"
     ]
     return ", ".join(fields)
+
+
+def _reason(event: Event) -> str:
+    match event:
+        case Closed(code=code, reason=reason):
+            # What the peer wrote is shown as a literal, so that it cannot begin a line of its own in a log.
+            return " ".join([*([] if code is None else [str(code)]), *([repr(reason)] if reason else [])])
+        case ConnectFailed(error=kind, reason=reason) | MetadataFailed(error=kind, reason=reason):
+            return f"{kind}: {reason}" if reason else str(kind)
+        case ProtocolViolation(violation=kind, detail=detail):
+            return f"{kind}: {detail}" if detail else str(kind)
+        case RegistrationFailed(reason=reason):
+            return reason
+        case _:
+            return ""
 
 
 _Entry: TypeAlias = tuple[float, int, State, State, Event | tuple[object, ...], Row, tuple[Effect, ...]]
@@ -134,6 +159,7 @@ def _record(entry: _Entry) -> Record:
         to=to,
         event=event.name,
         detail=_detail(event),
+        reason=_reason(event),
         row=row.id,
         kind=row.kind,
         effects=tuple(effect.name for effect in effects),

@@ -141,12 +141,19 @@ def _add_fake(commands: _Commands) -> None:
         "script says what goes wrong; docs/fake-gateway.md has its vocabulary.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=0, help="the port; a free one by default")
+    parser.add_argument("--port", type=_port, default=0, help="the port; a free one by default")
     parser.add_argument("--script", metavar="PATH", help="what goes wrong, as JSON or TOML")
     parser.add_argument("--seed", type=int, help="add twenty connections with random faults; the seed brings them back")
     parser.add_argument("--token", help="the token that bots must show (default: fake.token)")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     parser.set_defaults(run=_fake)
+
+
+def _port(text: str) -> int:
+    # The system takes larger ones modulo 65536, and listens where nobody looks.
+    if not (text.isascii() and text.isdecimal() and len(text) <= 5 and int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; give a number from 0, for a free one, to 65535")
+    return int(text)
 
 
 def _fake(arguments: argparse.Namespace) -> int:
@@ -237,7 +244,7 @@ def _add_run(commands: _Commands) -> None:
     parser = commands.add_parser(
         "run",
         help="connect a shard, and print its states and the names of its events",
-        description="Connects one shard with the token in DISCORD_TOKEN, prints its states and the names of its "
+        description="Connects one shard with the token in DISCORD_TOKEN, prints its states and the names of its\n"
         "events, and stops in order at Ctrl-C or SIGTERM.",
         epilog=_STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

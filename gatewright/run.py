@@ -138,7 +138,8 @@ class Printer:
         if self._json:
             self._object("transition", **record.as_dict())
         else:
-            self._text(f"{record.state.value:<22} -> {record.to.value:<22} {record.event}")
+            reason = f" ({record.reason})" if record.reason else ""
+            self._text(f"{record.state.value:<22} -> {record.to.value:<22} {record.event}{reason}")
 
     def event(self, dispatch: Dispatch) -> None:
         """A dispatch has come, if its name is wanted."""

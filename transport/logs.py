@@ -2,7 +2,7 @@
 
 At INFO an operator sees when the bot is there, when it is not, and why; at WARNING what should not happen; at ERROR the
 end that nobody asked for. The rest is DEBUG. A peer that repeats what it should not say is not repeated by us: its 1st,
-10th, 100th message of a kind is a warning.
+10th, 100th message of a kind is a warning. So is the 1st, 10th, 100th failure of what is tried again in its state.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ class ShardLog:
         self._logger = logging.getLogger(f"gatewright.shard.{shard_id}")
 
     def step(self, record: Record, core: ShardCore) -> None:
-        """Writes a step that `core` has just made; an ordinary one that stays in its state is not worth a line."""
-        if (not record.moved and record.kind is RowKind.TAKE) or not self._logger.isEnabledFor(logging.ERROR):
+        """Writes a step that `core` has just made; one that stays in its state and has no cause is not worth a line."""
+        ordinary = not record.moved and record.kind is RowKind.TAKE and not record.reason
+        if ordinary or not self._logger.isEnabledFor(logging.ERROR):
             return
         snapshot = core.snapshot()
         level = _level(record, snapshot, core.taken(record.row))
@@ -68,7 +69,7 @@ class ShardLog:
 
 def _level(record: Record, snapshot: Snapshot, taken: int) -> int:
     """`taken` is how often the row of the record was taken."""
-    if record.kind is RowKind.UNEXPECTED:
+    if record.kind is RowKind.UNEXPECTED or (record.kind is RowKind.TAKE and not record.moved):
         return logging.WARNING if _is_power_of_ten(taken) else logging.DEBUG
     if not record.moved:
         return logging.DEBUG
@@ -95,8 +96,10 @@ def line(record: Record, snapshot: Snapshot) -> str:
             facts.append(f"attempt {snapshot.attempts + 1} in {snapshot.deadline_in or 0.0:.1f} s")
         if record.to is State.READY and snapshot.not_ready_for is not None:
             facts.append(f"after {snapshot.not_ready_for:.1f} s")
-        if snapshot.failure is not None:
-            facts.append(snapshot.failure.reason)
+    if snapshot.failure is not None and record.moved:
+        facts.append(snapshot.failure.reason)
+    elif record.reason:
+        facts.append(record.reason)
     return f"{record.state} -{record.event}-> {record.to} ({', '.join(facts)})"
 
 

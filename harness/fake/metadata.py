@@ -24,6 +24,9 @@ from gatewright.spec.protocol import API_VERSION
 
 PREFIX = f"/api/v{API_VERSION}"
 
+_UNVERSIONED = "/api"
+"""Discord answers without a version as well; which one it is then, says its documentation, is deprecated."""
+
 
 class MetadataAnswer(NamedTuple):
     """An HTTP answer as it would arrive."""
@@ -40,6 +43,10 @@ class MetadataRequest:
     method: str
     path: str
     authorization: str | None = attrs.field(default=None, repr=False)
+
+
+def _end_point(path: str) -> str:
+    return path.removeprefix(PREFIX).removeprefix(_UNVERSIONED)
 
 
 async def play(
@@ -63,7 +70,7 @@ async def play(
         )
     )
     amends: list[Amend] = []
-    told = rest.about(request.path.removeprefix(PREFIX), world)
+    told = rest.about(_end_point(request.path), world)
     if told is not None:
         return _noted(_tell(request, bool(matched), told), path, world)
     for action in world.metadata_script.next() or ():
@@ -97,7 +104,7 @@ def _tell(request: MetadataRequest, matched: bool, told: object) -> Answer:
 def _judge(request: MetadataRequest, matched: bool, amends: tuple[Amend, ...], *, world: World) -> Answer:
     if request.method != "GET":
         return Answer(405)
-    match request.path.removeprefix(PREFIX):
+    match _end_point(request.path):
         case "/gateway":
             content: dict[str, object] = {"url": world.url}
         case "/gateway/bot":

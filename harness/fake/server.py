@@ -105,7 +105,13 @@ class FakeGateway:
             raise RuntimeError("a FakeGateway is entered once; make another one")
         listeners: list[trio.SocketListener] = []
         if self._listen:  # before the nursery, which must not stay open when the port is taken
-            listeners = await trio.open_tcp_listeners(self._port, host=self._host)
+            try:
+                listeners = await trio.open_tcp_listeners(self._port, host=self._host)
+            except OSError as error:
+                where = f"{self._host} port {self._port}"
+                raise OSError(
+                    error.errno, f"cannot listen on {where}: {error.strerror}; port 0 takes a free one"
+                ) from error
         self._manager = trio.open_nursery()
         self._nursery = await self._manager.__aenter__()
         if listeners:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gatewright.cli import main
 from gatewright.harness.fake import Faults
 from gatewright.harness.fake.scriptfile import dump
 from tests.cli.command import environment
@@ -90,4 +91,12 @@ def test_a_port_that_is_taken_is_said() -> None:
         )
     assert done.returncode == 1
     assert done.stderr.startswith("gatewright: ")
+    assert f"cannot listen on 127.0.0.1 port {port}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("port", ["65536", "-1", "http"])
+def test_a_port_that_is_none_is_refused(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["fake", "--port", port])
+    assert "is no port" in capsys.readouterr().err

@@ -52,6 +52,7 @@ async def test_another_path_is_not_found(autojump_clock: MockClock) -> None:
     async with FakeGateway(listen=False) as fake:
         assert (await fake.metadata(path="/api/v10/gateway/bot")).status == 200
         assert (await fake.metadata(path="/api/v9/gateway/bot")).status == 404
+        assert (await fake.metadata(path="/api/gateway/bot")).status == 200  # as Discord does
 
 
 async def test_each_request_takes_the_next_plan_and_the_last_one_repeats(autojump_clock: MockClock) -> None:

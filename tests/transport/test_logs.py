@@ -11,10 +11,11 @@ import trio
 from trio.testing import MockClock
 
 from gatewright.fsm.errors import IllegalTransition
-from gatewright.harness.fake import Close, Connection, Delay, Drop, Send
+from gatewright.harness.fake import Answer, Close, Connection, Delay, Drop, Send
+from gatewright.spec.events import MetadataError
 from gatewright.spec.states import State
 from gatewright.transport.errors import AuthenticationFailed
-from tests.support.shards import TOKEN, gateway, shard_on
+from tests.support.shards import TOKEN, Answers, gateway, shard_on, unavailable
 
 LOGGER = "gatewright.shard.0"
 INTERVAL = 41.25
@@ -120,8 +121,8 @@ async def test_the_fields_are_json_and_complete(autojump_clock: MockClock, caplo
     found = extra(record)
     assert json.loads(json.dumps(found)) == found
     assert set(found) == {
-        "shard", "time", "gen", "state", "to", "event", "detail", "row", "kind", "effects", "cause", "attempts",
-        "retry_in", "not_ready_for", "failure",
+        "shard", "time", "gen", "state", "to", "event", "detail", "reason", "row", "kind", "effects", "cause",
+        "attempts", "retry_in", "not_ready_for", "failure",
     }  # fmt: skip
     assert (found["shard"], found["state"], found["to"], found["cause"]) == (0, "ready", "backing_off", "dropped")
     assert found["retry_in"] is not None
@@ -134,3 +135,36 @@ async def test_each_shard_has_its_own_logger(autojump_clock: MockClock, caplog: 
         await shard.wait_for("ready")
         assert shard.state is State.READY
     assert {record.name for record in caplog.records} == {"gatewright.shard.3"}
+
+
+async def test_a_connection_that_cannot_be_opened_says_why(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with gateway(script=[Connection(accept=Answer(503))]) as fake, shard_on(fake) as shard:
+        await shard.wait_for("backing_off")
+    (record,) = [record for record in caplog.records if "-> backing_off" in record.getMessage()]
+    assert "rejected: the server answered 503 instead of 101" in record.getMessage()
+    assert extra(record)["reason"] == "rejected: the server answered 503 instead of 101"
+
+
+async def test_a_peer_cannot_write_lines_of_its_own(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    script = [Connection(after_ready=(Close(4000, "tired\nERROR all is lost"),))]
+    async with gateway(script=script) as fake, shard_on(fake) as shard:
+        await shard.wait_for("backing_off")
+    (record,) = [record for record in caplog.records if "-> backing_off" in record.getMessage()]
+    assert "4000 'tired\\nERROR all is lost'" in record.getMessage()
+    assert "\n" not in record.getMessage()
+
+
+async def test_metadata_that_does_not_come_is_a_warning_that_says_why_and_not_again_and_again(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    metadata = Answers(unavailable(MetadataError.TRANSIENT))
+    async with gateway() as fake, shard_on(fake, metadata=metadata) as shard:
+        await shard.wait_for("connecting")
+    told = [record for record in caplog.records if "-metadata_failed->" in record.getMessage()]
+    assert len(told) == metadata.asked > 2
+    assert [record.levelno for record in told] == [logging.WARNING] + [logging.DEBUG] * (len(told) - 1)
+    assert "transient: as the test wants it" in told[0].getMessage()

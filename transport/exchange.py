@@ -6,6 +6,7 @@ connection's outbox in the step that made the shard ready, and ends what can no 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable
@@ -137,7 +138,10 @@ class Exchange:
         # In the order in which they were asked for, whatever order their callers would be woken in.
         for _, waiting in sorted(self._waiting.items()):
             waiting.patience.deadline = math.inf
-            self._post(outbox, waiting.outgoing, waiting.pending)
+            if waiting.pending is not None and waiting.pending.error is not None:
+                waiting.outgoing.settle(Fate.UNSENT)  # nobody waits for its answer any more
+            else:
+                outbox.post(waiting.outgoing)
         self._waiting.clear()
         self.book.connected(trio.current_time())
         self._ready.unpark_all()
@@ -153,9 +157,17 @@ class Exchange:
             raise TooManyCommands(f"{self._unsent} commands wait already; wait for some of them first")
         self._unsent += 1
         try:
-            await self._send(Outgoing(command.op, payload), trio.current_time() + wait, pending)
+            outgoing = Outgoing(command.op, payload, functools.partial(self._noticed, command, pending))
+            await self._send(outgoing, trio.current_time() + wait, pending)
         finally:
             self._unsent -= 1
+
+    def _noticed(self, command: UserCommand, pending: Pending | None, fate: Fate) -> None:
+        """Keeps account of what goes out, also when its caller was cancelled while it was written."""
+        if fate is Fate.BEGUN and pending is not None:
+            pending.session_id = self._core.session_id
+        if fate is not Fate.SENT:
+            return
         now = trio.current_time()
         if isinstance(command, UpdatePresence):
             self._presence.written(command, now)
@@ -167,10 +179,12 @@ class Exchange:
     async def _send(self, outgoing: Outgoing, until: float, pending: Pending | None) -> None:
         ticket = next(self._tickets)
         while True:
+            if pending is not None and pending.error is not None:
+                raise pending.error
             outbox = self._outbox()
             with trio.CancelScope(deadline=math.inf) as patience:
                 if outbox is not None:
-                    self._post(outbox, outgoing, pending)
+                    outbox.post(outgoing)
                 elif self._ended or until <= trio.current_time():
                     raise self._not_ready()
                 else:
@@ -190,12 +204,7 @@ class Exchange:
                 if outgoing.fate is Fate.SENT:  # its turn and its time came together
                     return
                 raise self._not_ready()
-            outgoing = Outgoing(outgoing.op, outgoing.payload)
-
-    def _post(self, outbox: Outbox, outgoing: Outgoing, pending: Pending | None) -> None:
-        if pending is not None:
-            pending.session_id = self._core.session_id
-        outbox.post(outgoing)
+            outgoing = outgoing.again()
 
     def _outbox(self) -> Outbox | None:
         """Where a command can go now: the outbox of a connection with a live session."""
@@ -296,12 +305,13 @@ class Exchange:
             while wish.outcome is None:
                 with trio.CancelScope() as scope:
                     wish.notify = scope.cancel
-                    await self._wish_goes_out(Outgoing(presence.op, payload), presence, until)
+                    notice = functools.partial(self._noticed, presence, None)
+                    await self._wish_goes_out(Outgoing(presence.op, payload, notice), until)
         finally:
             self._presence.withdraw(wish)
         return wish.outcome
 
-    async def _wish_goes_out(self, outgoing: Outgoing, presence: UpdatePresence, until: float) -> None:
+    async def _wish_goes_out(self, outgoing: Outgoing, until: float) -> None:
         outbox = self._outbox()
         if outbox is None:
             if self._ended or until <= trio.current_time():
@@ -314,6 +324,3 @@ class Exchange:
             await outgoing.sent()
         except ConnectionLost:
             pass  # it says what the bot is to have, so that twice is as good as once
-        finally:
-            if outgoing.fate is Fate.SENT:
-                self._presence.written(presence, trio.current_time())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import math
 from collections import deque
+from collections.abc import Callable
 
 import trio
 
@@ -30,14 +31,18 @@ class Fate(enum.Enum):
 
 
 class Outgoing:
-    """One payload on its way; `queue` is the one that it waits in."""
+    """One payload on its way; `queue` is the one that it waits in.
 
-    __slots__ = ("_settled", "fate", "op", "payload", "queue", "waited")
+    `notice` is called with each new fate, in the step in which it comes about, whether or not anybody waits any more.
+    """
 
-    def __init__(self, op: Opcode, payload: bytes) -> None:
+    __slots__ = ("_notice", "_settled", "fate", "op", "payload", "queue", "waited")
+
+    def __init__(self, op: Opcode, payload: bytes, notice: Callable[[Fate], None] | None = None) -> None:
         self.op = op
         self.payload = payload
         self.fate = Fate.QUEUED
+        self._notice = notice
         self.waited = False
         """The limit has held it back, if only once."""
         self.queue: deque[Outgoing] | None = None
@@ -45,8 +50,22 @@ class Outgoing:
 
     def settle(self, fate: Fate) -> None:
         """It was sent, or never will be."""
-        self.fate = fate
+        self._meet(fate)
         self._settled.set()
+
+    def begin(self) -> None:
+        """The writer has taken it; it cannot be taken back any more."""
+        self.queue = None
+        self._meet(Fate.BEGUN)
+
+    def again(self) -> Outgoing:
+        """The same payload, to be sent on another connection."""
+        return Outgoing(self.op, self.payload, self._notice)
+
+    def _meet(self, fate: Fate) -> None:
+        self.fate = fate
+        if self._notice is not None:
+            self._notice(fate)
 
     async def sent(self) -> None:
         """Waits until it was sent.
@@ -155,5 +174,5 @@ class Outbox:
 
 
 def _begun(outgoing: Outgoing) -> Outgoing:
-    outgoing.fate, outgoing.queue = Fate.BEGUN, None
+    outgoing.begin()
     return outgoing

@@ -34,7 +34,7 @@ class Pending:
     Attributes:
         op: the opcode that it is made with.
         guild_ids: the guilds that it concerns.
-        session_id: the session that it was sent on, ``""`` before it was sent.
+        session_id: the session that it was sent on, ``""`` before the writer has taken it.
         moved_at: when it was sent, or when something of the answer came last.
         begun: whether anything of the answer has come.
         error: why there is no answer.

@@ -227,6 +227,7 @@ class CommandVerbs(abc.ABC):
         Source: P68.
         """
         command = RequestSoundboardSounds(guild_ids)
+        patience = _seconds("patience", patience)
         until = trio.current_time() + _seconds("timeout", timeout)
         pending = PendingSounds(command.guild_ids)
         exchange = self._commands()

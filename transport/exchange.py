@@ -6,6 +6,7 @@ connection's outbox in the step that made the shard ready, and ends what can no 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import math
@@ -320,7 +321,5 @@ class Exchange:
                 await self._ready.park()
             return
         outbox.post(outgoing)
-        try:
+        with contextlib.suppress(ConnectionLost):  # it says what the bot is to have: twice is as good as once
             await outgoing.sent()
-        except ConnectionLost:
-            pass  # it says what the bot is to have, so that twice is as good as once

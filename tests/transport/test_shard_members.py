@@ -16,7 +16,7 @@ from gatewright.spec.errors import ConfigurationError
 from gatewright.spec.intents import Intents
 from gatewright.spec.protocol import Opcode
 from gatewright.transport.answers import GuildMembers
-from gatewright.transport.commands import MAX_NONCE_BYTES
+from gatewright.transport.commands import MAX_NONCE_BYTES, RequestChannelInfo
 from gatewright.transport.dispatch import UndecodableData
 from gatewright.transport.errors import (
     AnswerTooLarge,
@@ -461,6 +461,23 @@ async def test_a_request_of_a_session_that_is_gone_ends_at_once(autojump_clock: 
         await wait_all_tasks_blocked()
         assert isinstance(asking.error, RequestLost)
         assert asking.ended_at == began
+
+
+@conforms("P60")
+async def test_a_request_whose_turn_has_not_come_waits_on_for_the_next_session(autojump_clock: MockClock) -> None:
+    """It was never asked on the session that is gone, so nothing is lost with it."""
+    async with gateway() as fake, ready(fake) as shard, trio.open_nursery() as nursery:
+        for _ in range(116):
+            await shard.send(RequestChannelInfo(GUILD))
+        asking = begin(nursery, lambda: shard.request_members(GUILD, query="", wait=200, timeout=300))
+        await trio.sleep(1)
+        assert payloads(fake, MEMBERS) == []
+        fake.invalidate()
+        nonce = (await asked(fake, MEMBERS))["nonce"]
+        await answer(fake, chunk(nonce, 0, 1, 1))
+        await wait_all_tasks_blocked()
+        assert numbers(asking.result.members) == [1]
+        assert fake.identifies == 2
 
 
 @conforms("P60")

@@ -218,3 +218,25 @@ async def test_a_presence_that_is_half_written_when_the_connection_dies_is_sent_
             await wait_all_tasks_blocked()
             assert asking.result is SENT
             assert [said(data) for data in payloads(fake, PRESENCE)] == ["a"]
+
+
+async def test_one_whose_caller_was_cancelled_while_it_was_written_is_carried_all_the_same(
+    autojump_clock: MockClock,
+) -> None:
+    """The server has it, so the next session must not begin with another."""
+    async with gateway() as fake:
+        streams = Streams(fake)
+        async with shard_on(fake, opener=streams) as shard:
+            await shard.wait_for("ready")
+            streams.block()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(shard.send, saying("half"))
+                await wait_all_tasks_blocked()
+                nursery.cancel_scope.cancel()
+                streams.unblock()
+            await wait_all_tasks_blocked()
+            assert [said(data) for data in payloads(fake, PRESENCE)] == ["half"]
+            fake.invalidate()
+            await shard.wait_for("identified")
+            await shard.wait_for("ready")
+            assert said(payloads(fake, Opcode.IDENTIFY)[-1]["presence"]) == "half"

@@ -16,6 +16,7 @@ from gatewright.spec.errors import ConfigurationError
 from gatewright.spec.intents import Intents
 from gatewright.spec.protocol import Opcode
 from gatewright.transport.answers import ChannelInfo, VoiceServer, VoiceState
+from gatewright.transport.commands import RequestChannelInfo
 from gatewright.transport.errors import NotReady, RequestLost, RequestRateLimited, RequestSuperseded, RequestTimedOut
 from gatewright.transport.shard import Shard
 from tests.support.asking import GUILD, asked, begin
@@ -54,6 +55,29 @@ async def test_soundboards_are_gathered_by_guild(autojump_clock: MockClock) -> N
         await wait_all_tasks_blocked()
         assert asking.result == {"1": ({"name": "quack"},), "2": ({"name": "boo"}, {"name": "yay"}), "3": ()}
         assert list(asking.result) == ["1", "2", "3"]
+
+
+async def test_parts_that_nobody_waits_for_any_more_are_not_sent(autojump_clock: MockClock) -> None:
+    """The first part was lost with its session, and the whole request with it."""
+    async with gateway() as fake, ready(fake) as shard, trio.open_nursery() as nursery:
+        for _ in range(115):
+            await shard.send(RequestChannelInfo(GUILD))
+        many = range(10**18, 10**18 + 300)
+        asking = begin(nursery, lambda: shard.request_soundboard_sounds(many, wait=200, timeout=300, patience=300))
+        await asked(fake, SOUNDS)
+        await trio.sleep(1)
+        assert len(payloads(fake, SOUNDS)) == 1
+        fake.invalidate()
+        await shard.wait_for("identified")
+        await trio.sleep(60)
+        assert isinstance(asking.error, RequestLost)
+        assert len(payloads(fake, SOUNDS)) == 1
+
+
+async def test_patience_that_is_no_time_is_refused(autojump_clock: MockClock) -> None:
+    async with gateway() as fake, ready(fake) as shard:
+        with pytest.raises(ConfigurationError, match="patience"):
+            await shard.request_soundboard_sounds([1], patience=-1)
 
 
 @conforms("P54", "P68")

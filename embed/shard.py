@@ -50,6 +50,8 @@ policy then hold."""
 _MOVES: Final = 1000
 _BATCH: Final = 64
 """Handled dispatches that are told to the engine at once."""
+_LAG: Final = 0.05
+"""Seconds after which fewer are told. Whoever asks for the session has them told before."""
 
 
 class ShardOptions(TypedDict, total=False):
@@ -155,6 +157,7 @@ class AsyncioShard:
         self._life: Running[None] | None = None
         self._current: Dispatch | None = None
         self._handled: list[Dispatch] = []
+        self._telling: asyncio.TimerHandle | None = None
         self._keeper: Keeper | None = None
         self._failure: ShardFailed | None = None
         self._failure_seen = False
@@ -314,10 +317,8 @@ class AsyncioShard:
             EngineStopped: the engine ended before the shard did.
         """
         if self._current is not None:
-            self._handled.append(self._current)
+            self._note_as_handled(self._current, within=_LAG)
             self._current = None
-        if len(self._handled) >= _BATCH or self._events.empty:
-            self._tell_what_was_handled()
         try:
             dispatch = await self._events.take()
         except Ended:
@@ -333,11 +334,21 @@ class AsyncioShard:
 
     def handle(self, dispatch: Dispatch) -> None:
         """Called by ``event.ack()``: it was handled. The engine is told soon."""
-        if not self._handled:
-            asyncio.get_running_loop().call_soon(self._tell_what_was_handled)
+        # Soon, for a consumer with a full window waits for it.
+        self._note_as_handled(dispatch, within=0.0)
+
+    def _note_as_handled(self, dispatch: Dispatch, *, within: float) -> None:
+        """Waking the engine costs more than the event itself, so it is told of several at a time."""
         self._handled.append(dispatch)
+        if len(self._handled) >= _BATCH:
+            self._tell_what_was_handled()
+        elif self._telling is None:
+            self._telling = asyncio.get_running_loop().call_later(within, self._tell_what_was_handled)
 
     def _tell_what_was_handled(self) -> None:
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
         if self._handled:
             handled, self._handled = self._handled, []
             self._engine.soon(self._acknowledge, handled)

@@ -230,7 +230,7 @@ def _versions() -> dict[str, str | None]:
 
 _STATUSES = """exit statuses:
   0    stopped by SIGTERM
-  1    another error, such as a file that cannot be written
+  1    another error, such as a session file that cannot be read
   2    the command line, DISCORD_TOKEN or a URL cannot be used
   3    the token was refused (4004, or 401 and 403 of the metadata)
   4    an intent is not enabled for the application (4014)
@@ -271,7 +271,7 @@ def _add_run(commands: _Commands) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object a line, and a summary")
     parser.add_argument("--wait", action="store_true", help="when the identify budget is spent, wait for the next one")
     parser.add_argument(
-        "--session", metavar="FILE", help="resume the session in this file, and keep it there when stopped"
+        "--session", metavar="FILE", help="resume the session in this file, and keep it there, also when stopped"
     )
     parser.add_argument(
         "--log-level",

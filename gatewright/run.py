@@ -18,7 +18,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Final, NoReturn, TextIO
+from typing import Final, NoReturn, TextIO, TypeVar
+from urllib.parse import urlsplit
 
 import attrs
 import msgspec
@@ -30,7 +31,8 @@ from gatewright.fsm.metrics import Metrics
 from gatewright.spec.errors import ConfigurationError
 from gatewright.spec.events import SlotRefusal
 from gatewright.spec.intents import Intents
-from gatewright.spec.session import Metadata, Session, SessionInvalid
+from gatewright.spec.session import Metadata
+from gatewright.spec.settings import Settings
 from gatewright.spec.states import State
 from gatewright.transport.dispatch import Dispatch
 from gatewright.transport.errors import AuthenticationFailed, DisallowedIntents, MetadataRefused, ShardFailed
@@ -38,6 +40,7 @@ from gatewright.transport.gate import InMemoryIdentifyGate
 from gatewright.transport.inflate import CompressionName
 from gatewright.transport.metadata import HttpMetadataSource, StaticMetadataSource
 from gatewright.transport.seams import GateUnavailable, MetadataSource, Slot
+from gatewright.transport.session_file import FileSessionStore
 from gatewright.transport.shard import Shard
 from gatewright.transport.token import Token
 
@@ -45,7 +48,7 @@ TOKEN_VARIABLE: Final = "DISCORD_TOKEN"  # noqa: S105 - the name of it
 
 
 class Status(enum.IntEnum):
-    """What the process ends with. 1 is an error that is not the shard's, such as a file that cannot be written."""
+    """What the process ends with. 1 is an error that is not the shard's, such as a file that cannot be read."""
 
     STOPPED = 0  # by SIGTERM
     USAGE = 2
@@ -215,7 +218,7 @@ def run(options: Options, out: TextIO | None = None) -> Status:
 
     Raises:
         BrokenPipeError: whoever read `out` has gone.
-        OSError: the session file cannot be written.
+        OSError: the session file cannot be read.
     """
     logging.basicConfig(level=options.log_level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     printer = Printer(
@@ -232,6 +235,9 @@ def run(options: Options, out: TextIO | None = None) -> Status:
         status = trio.run(program.main)
     except* KeyboardInterrupt:  # before the signals were listened to
         status = Status.INTERRUPTED
+    except* ConfigurationError as group:  # the session file has no folder
+        sys.stderr.write(f"gatewright run: {_first(group)}\n")
+        status = Status.USAGE
     except* OSError as group:  # as itself, and not in the groups of those who were printing
         trouble = _first(group)
     if trouble is not None:
@@ -239,9 +245,12 @@ def run(options: Options, out: TextIO | None = None) -> Status:
     return status
 
 
-def _first(group: BaseExceptionGroup[OSError]) -> OSError:
+ErrorT = TypeVar("ErrorT", bound=Exception)
+
+
+def _first(group: ExceptionGroup[ErrorT]) -> ErrorT:
     error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    return _first(error) if isinstance(error, ExceptionGroup) else error
 
 
 class _Program:
@@ -255,12 +264,11 @@ class _Program:
         self._shard = Shard(
             token,
             intents=options.intents,
-            shard_id=options.shard_id,
-            shard_count=options.shard_count,
+            settings=_settings(options),
             compress=options.compress,
             metadata=_metadata(options, token),
             gate=self._gate,
-            session=_stored_session(options.session),
+            store=None if options.session is None else FileSessionStore(options.session),
         )
         self._signal: signal.Signals | None = None
         self._failure: ShardFailed | None = None
@@ -283,8 +291,6 @@ class _Program:
                 if shard.state is not State.SUSPENDED:  # from there it could come back, so its events never end
                     await self._drained.wait()
                 nursery.cancel_scope.cancel()
-            if self._options.session is not None:
-                _store_session(self._options.session, None if self._failure is not None else shard.session)
         status, reason = self._verdict()
         self._printer.summary(status, reason, shard.metrics())
         if status not in {Status.STOPPED, Status.INTERRUPTED}:
@@ -367,25 +373,13 @@ def _metadata(options: Options, token: Token) -> MetadataSource | None:
     return None if options.api_url is None else HttpMetadataSource(token, base_url=options.api_url)
 
 
-def _stored_session(path: Path | None) -> Session | None:
-    if path is None or not path.exists():
-        return None
-    try:
-        return Session.from_json(path.read_bytes())
-    except SessionInvalid as error:
-        sys.stderr.write(f"gatewright run: {path}: {error}\n")
-        return None
-
-
-def _store_session(path: Path, session: Session | None) -> None:
-    """Whole or not at all, and for nobody else's eyes; without a session there is no file."""
-    if session is None:
-        path.unlink(missing_ok=True)
-        return
-    beside = path.with_name(f"{path.name}.new")
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(f"{session.to_json()}\n")
-    beside.replace(path)
+def _settings(options: Options) -> Settings:
+    chosen = Settings(shard_id=options.shard_id, shard_count=options.shard_count)
+    if options.api_url is None:
+        return chosen
+    # Where the metadata cannot be had, a token that is somebody else's must not be shown to Discord.
+    api = urlsplit(options.api_url)
+    return attrs.evolve(chosen, fallback_url=f"{'ws' if api.scheme == 'http' else 'wss'}://{api.netloc}/")
 
 
 def _span(seconds: float) -> str:

@@ -18,7 +18,18 @@ import pytest
 import trio
 
 from gatewright import run
-from gatewright.harness.fake import Amend, Close, CloseFrame, Connection, Delay, Dispatch, FakeGateway, Rules, Side
+from gatewright.harness.fake import (
+    Amend,
+    Answer,
+    Close,
+    CloseFrame,
+    Connection,
+    Delay,
+    Dispatch,
+    FakeGateway,
+    Rules,
+    Side,
+)
 from gatewright.spec.errors import ConfigurationError
 from gatewright.spec.intents import Intents
 from gatewright.transport.inflate import Compression
@@ -327,14 +338,36 @@ async def test_a_session_file_lets_the_next_run_resume(tmp_path: Path) -> None:
 
 
 @pytest.mark.sockets
-async def test_a_shard_that_fails_leaves_no_session_file(tmp_path: Path) -> None:
+async def test_a_session_file_that_holds_none_gives_way_to_a_new_session(tmp_path: Path) -> None:
     file = tmp_path / "session.json"
     file.write_text("garbage", encoding="utf-8")
-    async with FakeGateway(token=TOKEN, script=[Connection(after_ready=Close(4013))]) as fake:
-        ended, program = await status("--gateway-url", fake.url, "--session", str(file))
-    assert ended == run.Status.FAILED, program.errors
+    async with (
+        FakeGateway(token=TOKEN, guilds=0) as fake,
+        running("--gateway-url", fake.url, "--session", str(file)) as program,
+    ):
+        await program.line("READY 1")
+        program.signal(signal.SIGTERM)
+        assert await program.ended() == run.Status.STOPPED
     assert "the text is no session" in program.errors
-    assert not file.exists()
+    assert json.loads(file.read_text(encoding="utf-8"))["seq"] == 1
+
+
+async def test_a_session_file_without_a_folder_is_status_2_before_a_session_begins(tmp_path: Path) -> None:
+    ended, program = await status("--gateway-url", "ws://127.0.0.1:1", "--session", str(tmp_path / "no" / "s.json"))
+    assert ended == run.Status.USAGE
+    assert "make it first" in program.errors
+    assert not program.lines
+
+
+@pytest.mark.sockets
+async def test_without_metadata_of_its_own_api_a_token_is_not_shown_to_discord() -> None:
+    """The fallback of a bot is Discord's gateway; that of somebody who names an API is the API's host."""
+    async with FakeGateway(token=TOKEN, guilds=0, metadata_script=[Answer(503)] * 50) as fake:
+        async with running("--api-url", fake.metadata_url) as program:
+            await program.line("READY 1")
+            program.signal(signal.SIGTERM)
+            assert await program.ended() == run.Status.STOPPED
+        assert fake.identifies == 1
 
 
 # -- small parts -------------------------------------------------------------------------------------------------------

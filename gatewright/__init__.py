@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from gatewright.transport.codec import PayloadTooLarge
     from gatewright.transport.commands import (
         Activity,
+        ActivityType,
         RequestChannelInfo,
         RequestGuildMembers,
         RequestSoundboardSounds,
@@ -83,6 +84,7 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "Activity": "gatewright.transport.commands",
+    "ActivityType": "gatewright.transport.commands",
     "AnswerTooLarge": "gatewright.transport.errors",
     "AttemptsExhausted": "gatewright.transport.errors",
     "AuthenticationFailed": "gatewright.transport.errors",
@@ -149,6 +151,7 @@ _EXPORTS = {
 
 __all__ = [
     "Activity",
+    "ActivityType",
     "AnswerTooLarge",
     "AttemptsExhausted",
     "AuthenticationFailed",

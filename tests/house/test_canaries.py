@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.checkout import ROOMS, ROOT, attempt, run, tool
 
-PLACES = ("gatewright", *(f"gatewright/{room}" for room in ROOMS), "tests")
+PLACES = ("gatewright", *(f"gatewright/{room}" for room in ROOMS), "examples", "tests")
 WRONG = 'number: int = "a string"\n'
 RIGHT = "number: int = 1\n"
 
@@ -21,7 +21,7 @@ RIGHT = "number: int = 1\n"
 def skeleton(tmp_path: Path) -> Path:
     """A project with our configuration and rooms, and next to nothing in them."""
     (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
-    for folder in ("gatewright", "tests", *ROOMS):
+    for folder in ("gatewright", "examples", "tests", *ROOMS):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "__init__.py").touch()
     for room in ROOMS:

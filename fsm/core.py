@@ -87,7 +87,7 @@ class ShardCore:
         machine, compiled: the runtimes; the shipped table's by default.
     """
 
-    __slots__ = ("_compiled", "_context", "_machine", "_random", "_tally", "journal")
+    __slots__ = ("_context", "_machine", "_random", "_step_dispatch", "_tally", "journal")
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class ShardCore:
         compiled: DispatchRuntime | None = None,
     ) -> None:
         self._machine: Runtime = shipped_machine() if machine is None else machine
-        self._compiled: DispatchRuntime = shipped_compiled() if compiled is None else compiled
+        self._step_dispatch = (shipped_compiled() if compiled is None else compiled).step_dispatch
         self._random = random
         self._context = Context(
             settings=Settings() if settings is None else settings,
@@ -281,7 +281,7 @@ class ShardCore:
             c.now = now
         before = c.state
         try:
-            row, effects = self._compiled.step_dispatch(c, gen, seq, type_)
+            row, effects = self._step_dispatch(c, gen, seq, type_)
         except Refusal as refusal:
             raise self._illegal(Dispatched(gen, seq, type_), refusal.row) from None
         if before is not _READY or row.kind is not _TAKE:

@@ -69,17 +69,25 @@ class Acks:
     Dispatches of a session before it change nothing: that session is over. One sequence is one dispatch, however often
     it is delivered. Nothing here waits, and nothing goes back.
 
+    As long as dispatches come without a gap and are taken and handled in order, which is nearly always, three numbers
+    say it all. What is out of order is kept dispatch by dispatch, until all that has come is handled.
+
     Args:
         spanning: whether :attr:`unhandled` counts what was handled out of order as well, until the committed sequence
             covers it. Whoever bounds it bounds what is remembered, and what a crash may bring back.
     """
 
-    __slots__ = ("_committed", "_heap", "_marks", "_session_id", "_spanning", "_spare", "unhandled")
+    __slots__ = (
+        "_committed", "_first", "_heap", "_marks", "_noted", "_session_id", "_spanning", "_spare", "_taken", "unhandled"
+    )  # fmt: skip
 
     def __init__(self, *, spanning: bool = False) -> None:
         self._spanning = spanning
         self._session_id: str | None = None
         self._committed: int | None = None
+        # In order: all from _first to _noted have come and are not handled, and up to _taken they were taken.
+        self._first, self._taken, self._noted = 0, -1, -1
+        # Out of order, if there is anything in them; the three numbers say nothing then.
         self._heap: list[int] = []
         self._marks: dict[int, _Mark] = {}
         self._spare = 0
@@ -93,25 +101,58 @@ class Acks:
     @property
     def oldest(self) -> int | None:
         """The oldest sequence that was taken and is not handled, when nothing older still waits; else ``None``."""
-        return self._heap[0] if self._heap and self._marks[self._heap[0]] is _TAKEN else None
+        if not self._heap:
+            return self._first if self._first <= self._taken else None
+        return self._heap[0] if self._marks[self._heap[0]] is _TAKEN else None
 
     def note(self, session_id: str, seq: int) -> None:
         """A dispatch came, and waits."""
         if session_id != self._session_id:
             self._begin(session_id)
+        if not self._heap:
+            if seq == self._noted + 1:  # nearly always
+                self._noted = seq
+                return
+            if self._first <= seq <= self._noted or (self._committed is not None and seq <= self._committed):
+                return
+            if self._first > self._noted:  # all is handled: the next may follow a gap
+                self._first, self._taken, self._noted = seq, seq - 1, seq
+                return
+            self._spread()
         if seq not in self._marks and (self._committed is None or seq > self._committed):
             self._marks[seq] = _WAITING
             heapq.heappush(self._heap, seq)
 
     def take(self, session_id: str, seq: int) -> None:
         """A dispatch that waited is in a consumer's hands."""
-        if session_id == self._session_id and self._marks.get(seq) is _WAITING:
+        if session_id != self._session_id:
+            return
+        if not self._heap:
+            if not self._taken < seq <= self._noted:
+                return
+            if seq == self._taken + 1:
+                self._taken = seq
+                self.unhandled += 1
+                return
+            self._spread()
+        if self._marks.get(seq) is _WAITING:
             self._marks[seq] = _TAKEN
             self.unhandled += 1
 
     def handle(self, session_id: str, seq: int) -> None:
         """A dispatch that was taken has been handled; once is enough, and again does no harm."""
-        if session_id == self._session_id and self._marks.get(seq) is _TAKEN:
+        if session_id != self._session_id:
+            return
+        if not self._heap:
+            if not self._first <= seq <= self._taken:
+                return
+            if seq == self._first:
+                self._committed = seq
+                self._first = seq + 1
+                self.unhandled -= 1
+                return
+            self._spread()
+        if self._marks.get(seq) is _TAKEN:
             if self._spanning:
                 self._marks[seq] = _HANDLED
             else:
@@ -120,18 +161,49 @@ class Acks:
                 self.unhandled -= 1
             self._settle()
 
+    def move_on(self, session_id: str, handled: int, taken: int) -> None:
+        """:meth:`handle` and then :meth:`take`, which is what a consumer does with nearly every dispatch."""
+        if (
+            handled == self._first == self._taken  # so that nothing is out of order: see `_spread`
+            and taken == handled + 1
+            and taken <= self._noted
+            and session_id == self._session_id
+        ):
+            self._committed = handled
+            self._first = self._taken = taken
+        else:
+            self.handle(session_id, handled)
+            self.take(session_id, taken)
+
     def let_go(self, session_id: str, seq: int) -> None:
         """A dispatch that waited will reach no consumer, and counts as handled."""
-        if session_id == self._session_id and self._marks.get(seq) is _WAITING:
+        if session_id != self._session_id:
+            return
+        if not self._heap:
+            if not self._taken < seq <= self._noted:
+                return
+            if seq == self._first:
+                self._committed = self._taken = seq
+                self._first = seq + 1
+                return
+            self._spread()
+        if self._marks.get(seq) is _WAITING:
             self._marks[seq] = _LET_GO
             self._spare += 1
             self._settle()
 
     def _begin(self, session_id: str) -> None:
         self._session_id, self._committed = session_id, None
+        self._first, self._taken, self._noted = 0, -1, -1
         self._heap.clear()
         self._marks.clear()
         self._spare = self.unhandled = 0
+
+    def _spread(self) -> None:
+        """From here on each dispatch is kept by itself, because something is out of order."""
+        self._heap = list(range(self._first, self._noted + 1))  # in order, which is a heap
+        self._marks = {seq: _TAKEN if seq <= self._taken else _WAITING for seq in self._heap}
+        self._first, self._taken, self._noted = 0, -1, -1
 
     def _settle(self) -> None:
         """Moves the committed sequence as far as everything below it is handled."""
@@ -148,6 +220,8 @@ class Acks:
                 self._spare -= 1
             if self._committed is None or seq > self._committed:
                 self._committed = seq
+        if not heap and self._committed is not None:
+            self._first, self._taken, self._noted = self._committed + 1, self._committed, self._committed
         if self._spare > _SPARE and self._spare > 4 * (len(heap) - self._spare):
             self._clear_up()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -64,6 +64,14 @@ class _Envelope(msgspec.Struct, gc=False):
     d: msgspec.Raw = _NULL
 
 
+class _Dispatched(Dispatch, kw_only=True):
+    """A dispatch as it comes, decoded in one step. What is not exactly that is decoded again, as an envelope."""
+
+    op: Literal[0]
+    seq: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    _raw: msgspec.Raw = _NULL
+
+
 class _HelloData(msgspec.Struct, gc=False):
     heartbeat_interval: float
 
@@ -76,6 +84,7 @@ class _ReadyData(msgspec.Struct):
 
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_dispatch = msgspec.json.Decoder(_Dispatched).decode
 _decode_hello = msgspec.json.Decoder(_HelloData).decode
 _decode_ready = msgspec.json.Decoder(_ReadyData).decode
 
@@ -95,13 +104,14 @@ def decode_dispatch(message: str | bytes, session_id: str, replayed: bool) -> Di
         # The decoder skips over `d` without a look at its encoding.
         if type(message) is bytes and not message.isascii():
             message.decode()
-        envelope = _decode_envelope(message)
+        dispatch = _decode_dispatch(message)
     except (ValueError, RecursionError):
         return None
-    seq, type_ = envelope.s, envelope.t
-    if envelope.op or seq is None or type_ is None or type_ in _EXTRAORDINARY:
+    if dispatch.type in _EXTRAORDINARY:
         return None
-    return Dispatch(type_, seq, envelope.d, session_id, replayed)
+    dispatch.session_id = session_id
+    dispatch.replayed = replayed
+    return dispatch
 
 
 def decode(message: str | bytes, *, gen: int, wall_clock: Callable[[], float]) -> Decoded:

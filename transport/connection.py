@@ -36,7 +36,7 @@ from gatewright.spec.events import (
     WriteBlocked,
 )
 from gatewright.transport.frames import Received
-from gatewright.transport.inflate import MAX_MESSAGE_BYTES, InflateError, Inflater, TooLarge
+from gatewright.transport.inflate import MAX_MESSAGE_BYTES, InflateError, Inflater, Plain, TooLarge
 from gatewright.transport.limiter import SendLimiter
 from gatewright.transport.outbox import Fate, Outbox
 from gatewright.transport.seams import ConnectionUnavailable, StreamOpener
@@ -106,6 +106,7 @@ class Connection:
         self._url = url
         self._opener = opener
         self._inflater = inflater
+        self._plain = isinstance(inflater, Plain)
         self._host = host
         self._write_timeout = write_timeout
         self._scope = trio.CancelScope()
@@ -235,10 +236,13 @@ class Connection:
             raise
 
     def _inflated(self) -> Iterator[str | bytes]:
-        inbox, inflate = self._inbox, self._inflater.feed
+        inbox, inflate, plain = self._inbox, self._inflater.feed, self._plain
         while inbox:
             message = inbox.popleft()
             self._fed += 1
+            if plain and not isinstance(message, TooLarge):
+                yield message
+                continue
             try:
                 if isinstance(message, TooLarge):
                     raise message

@@ -56,12 +56,14 @@ class EventStream:
             raise StopAsyncIteration
         if self._asking:
             raise ConsumerBusy(_ONE_TASK)
+        mailbox = self._mailbox
         if self._types is None:
-            self._mailbox.check_unfiltered()
+            if mailbox.streams:
+                mailbox.check_unfiltered()
         elif not self._open:
-            self._mailbox.open(self._types)
+            mailbox.open(self._types)
             self._open = True
-        found = self._mailbox.take_now(self._types, after=self._taken)
+        found = mailbox.take_now(self._types, self._taken)
         if found is None:
             self._asking = True
             try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import msgspec
 
@@ -24,7 +24,17 @@ class Keeper(Protocol):
         ...
 
 
-class Dispatch:
+# First what fields of a dispatch hold, then what they are decoded from. Of the last type is nothing that a message may
+# hold, so that no message can set them.
+if TYPE_CHECKING:
+    _Raw: TypeAlias = msgspec.Raw | bytes
+    _Keeper: TypeAlias = "Keeper | None"
+    _Late: TypeAlias = Any
+else:
+    _Raw, _Keeper, _Late = msgspec.Raw, msgspec.UnsetType, msgspec.UnsetType
+
+
+class Dispatch(msgspec.Struct, eq=False, rename={"type": "t", "seq": "s", "_raw": "d"}):
     """One event of the gateway (opcode 0).
 
     Attributes:
@@ -32,22 +42,21 @@ class Dispatch:
         seq: its sequence number. It orders the dispatches of one session.
         session_id: the session it belongs to. ``(session_id, seq)`` names a dispatch for good: a consumer that stores
             the pair handles each at most once, whatever is replayed (P43). The driver fills it in before delivery.
-        size: how many bytes the data has, as it came.
         replayed: whether it came in answer to a RESUME. The driver fills it in before delivery.
     """
 
-    __slots__ = ("_data", "_raw", "keeper", "replayed", "seq", "session_id", "size", "type")
+    type: str
+    seq: int
+    _raw: _Raw
+    session_id: str = ""
+    replayed: bool = False
+    keeper: _Keeper = None
+    _data: _Late = msgspec.UNSET
 
-    def __init__(
-        self, type_: str, seq: int, raw: msgspec.Raw | bytes, session_id: str = "", replayed: bool = False
-    ) -> None:
-        self.type = type_
-        self.seq = seq
-        self.session_id = session_id
-        self.replayed = replayed
-        self._raw = raw
-        self.size = len(raw)
-        self.keeper: Keeper | None = None
+    @property
+    def size(self) -> int:
+        """How many bytes the data has, as it came."""
+        return len(self._raw)
 
     def ack(self) -> None:
         """Says that it was handled, in any order; again, or after its session was replaced, it does no harm (I17).
@@ -77,12 +86,10 @@ class Dispatch:
         Raises:
             UndecodableData: if it cannot be decoded: a lone surrogate, a number out of range, nesting without end.
         """
-        try:
+        if self._data is not msgspec.UNSET:
             return self._data
-        except AttributeError:
-            pass
         try:
-            self._data: Any = _decode(self._raw)
+            self._data = _decode(self._raw)
         except (ValueError, RecursionError):
             # The decoder's message may quote what it stumbled over.
             raise UndecodableData(f"the data of {self.type} (sequence {self.seq}) is not usable JSON") from None

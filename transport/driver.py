@@ -162,22 +162,26 @@ class Driver:
         When it waits, the messages from there on were not taken out of the iterable.
         """
         core, mailbox, watched = self.core, self.mailbox, self._on_dispatch
+        decode, feed, put = codec.decode_dispatch, core.feed_dispatch, mailbox.put
         now = self._clock()
         session_id, replayed = core.session_id, core.state is State.RESUMING
         for message in messages:
-            dispatch = codec.decode_dispatch(message, session_id, replayed)
+            dispatch = decode(message, session_id, replayed)
             if dispatch is None:
-                dispatch = self._receive_event(gen, message)
+                bounded = self._receive_event(gen, message) is not None
                 session_id, replayed = core.session_id, core.state is State.RESUMING
             else:
-                for effect in core.feed_dispatch(gen, dispatch.seq, dispatch.type, now):
+                bounded = False
+                for effect in feed(gen, dispatch.seq, dispatch.type, now):
                     if type(effect) is fx.Deliver:
-                        self._hand_over(dispatch)
+                        bounded = put(dispatch)
+                        if self.watch is not None:
+                            self.watch(dispatch)
                     else:
                         self._begin(effect)
                 if watched is not None:
                     watched()
-            if dispatch is None or core.gen != gen:
+            if not bounded or core.gen != gen:
                 continue
             if mailbox.overflowed:
                 mailbox.overflowed = False
@@ -347,9 +351,6 @@ class Driver:
         if dispatch is None:
             raise RuntimeError("nothing was received that could be delivered")
         dispatch.session_id = self.core.session_id
-        self._hand_over(dispatch)
-
-    def _hand_over(self, dispatch: Dispatch) -> None:
         self.mailbox.put(dispatch)
         if self.watch is not None:
             self.watch(dispatch)

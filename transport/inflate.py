@@ -30,6 +30,8 @@ PIECE: Final = 64 * 1024
 STEP: Final = 1024 * 1024
 """Bytes of output that one call may give. The libraries collect them twice over, so a step is what that can cost."""
 
+_TRAILING: Final = "bytes follow the end of the zlib data"
+
 _FLUSHED: Final = b"\x00\x00\xff\xff"
 """How deflate ends a flush, and so each message of a zlib stream (P75)."""
 
@@ -122,7 +124,7 @@ def inflater(kind: Compression, *, limit: int = MAX_MESSAGE_BYTES) -> Inflater:
     """
     match kind:
         case Compression.NONE:
-            return _Plain()
+            return Plain()
         case Compression.ZLIB_STREAM:
             return _ZlibStream(limit)
         case Compression.ZSTD_STREAM:
@@ -142,12 +144,13 @@ def _zstd_stream(limit: int) -> Inflater:
     return ZstdStream(limit)
 
 
-class _Plain:
-    """No compression. Size is the websocket's business."""
+class Plain:
+    """No compression: every message is the gateway's as it is. Its size is the websocket's business."""
 
     __slots__ = ()
 
     def feed(self, message: str | bytes) -> str | bytes:
+        """The message."""
         return message
 
 
@@ -178,7 +181,18 @@ class _ZlibStream:
         if context is None:
             raise CorruptCompression("the zlib stream was given up before")
         self._context, self._parts = None, []  # put back if all goes well: an error poisons the stream (P77)
-        size = _inflate(context, message, parts, self._size, self._limit)
+        size, rest = self._size, message
+        if not self._tail and len(message) <= PIECE and self._limit >= STEP and message[-4:] == _FLUSHED:
+            # Nearly always a message is small, comes in one piece, and is done with one call.
+            part = _decompress(context, message, STEP)
+            if len(part) < STEP and not context.eof:
+                self._context = context
+                return part or None
+            parts, size, rest = [part], len(part), context.unconsumed_tail
+        if not context.eof:
+            size = _inflate(context, rest, parts, size, self._limit)
+        if context.unused_data:
+            raise CorruptCompression(_TRAILING)
         if context.eof:
             raise CorruptCompression("the zlib stream ended before its connection")
         self._context = context
@@ -229,14 +243,11 @@ def _inflate(context: _ZlibContext, data: bytes, parts: list[bytes], size: int, 
     """
     for piece in (data,) if len(data) <= PIECE else _pieces(data):
         if context.eof:
-            raise CorruptCompression("bytes follow the end of the zlib data")
+            raise CorruptCompression(_TRAILING)
         rest: bytes | memoryview = piece
         while True:
             step = min(STEP, limit - size + 1)
-            try:
-                part = context.decompress(rest, step)
-            except zlib.error as error:
-                raise CorruptCompression(f"the zlib data are damaged ({error})") from None
+            part = _decompress(context, rest, step)
             parts.append(part)
             size += len(part)
             if len(part) < step:
@@ -246,8 +257,15 @@ def _inflate(context: _ZlibContext, data: bytes, parts: list[bytes], size: int, 
             # More may be to come even if the input is used up: zlib holds back what did not fit.
             rest = context.unconsumed_tail
     if context.unused_data:
-        raise CorruptCompression("bytes follow the end of the zlib data")
+        raise CorruptCompression(_TRAILING)
     return size
+
+
+def _decompress(context: _ZlibContext, data: bytes | memoryview, most: int) -> bytes:
+    try:
+        return context.decompress(data, most)
+    except zlib.error as error:
+        raise CorruptCompression(f"the zlib data are damaged ({error})") from None
 
 
 def _pieces(data: bytes) -> Iterator[memoryview]:

@@ -37,8 +37,9 @@ class Mailbox:
     """
 
     __slots__ = (
-        "_abandoned", "_bytes", "_closed", "_lot", "_on_stuck", "_pauses", "_queue", "_room", "_streams", "_turns",
-        "_unfiltered", "_wanted", "acks", "bounds", "dropped", "filtered", "overflowed", "window",
+        "_abandoned", "_asleep", "_bytes", "_closed", "_held_back", "_lot", "_most_bytes", "_most_events",
+        "_on_stuck", "_pauses", "_queue", "_room", "_turns", "_unfiltered", "_wanted", "acks", "bounds",
+        "dropped", "filtered", "overflowed", "streams", "window",
     )  # fmt: skip
 
     def __init__(
@@ -56,11 +57,15 @@ class Mailbox:
         self._queue: deque[Dispatch] = deque()
         self._bytes = 0
         self._lot = trio.lowlevel.ParkingLot()
+        self._asleep = False  # whether anybody may be in there: cheaper to ask than the lot
         self._room = trio.lowlevel.ParkingLot()
+        self._held_back = False  # whether anybody may be in there
         self._closed = False
         self._wanted: frozenset[str] | None = None
-        self._streams = 0
+        self.streams = 0
+        """How many streams of some types are open."""
         self._turns = 0
+        self._most_events, self._most_bytes = queue.events, queue.bytes
         self._pauses = queue.policy is QueuePolicy.PAUSE
         self._unfiltered = 0
         self._abandoned: list[Dispatch] = []
@@ -82,23 +87,29 @@ class Mailbox:
         bounds = self.bounds
         return self._pauses and (len(self._queue) >= bounds.events or self._bytes >= bounds.bytes)
 
-    def put(self, dispatch: Dispatch) -> None:
-        """Adds a dispatch; never blocks. The reader looks at :attr:`full` before it reads on."""
+    def put(self, dispatch: Dispatch) -> bool:
+        """Adds a dispatch; never blocks. Whether the reader has to look at :attr:`full` and :attr:`overflowed`."""
         self.acks.note(dispatch.session_id, dispatch.seq)
         if self._wanted is not None and dispatch.type not in self._wanted:
             self._pass_over(dispatch)
-            return
+            return False
         dispatch.keeper = self
-        self._queue.append(dispatch)
+        queue = self._queue
+        queue.append(dispatch)
         self._bytes += dispatch.size
+        if self._asleep:
+            self._lot.unpark()
+            self._asleep = bool(self._lot)
+        if len(queue) < self._most_events and self._bytes < self._most_bytes:
+            return False
         if not self._pauses:
             self._bound()
-        if self._lot:
-            self._lot.unpark()
+        return True
 
     async def wait_for_room(self) -> None:
         """Waits until half of it is free, so that reading does not stutter from one event to the next."""
         while not self._half_empty:
+            self._held_back = True
             await self._room.park()
 
     def close(self) -> None:
@@ -139,19 +150,30 @@ class Mailbox:
                 if self._on_stuck is not None and self.acks.oldest is not None:
                     self._on_stuck(self.acks.unhandled, self.acks.oldest)
             self._unfiltered += types is None
+            self._asleep = True
             try:
                 await self._lot.park()
             finally:
                 self._unfiltered -= types is None
 
-    def take_now(self, types: frozenset[str] | None = None, *, after: Dispatch | None = None) -> Dispatch | None:
+    def take_now(self, types: frozenset[str] | None = None, after: Dispatch | None = None) -> Dispatch | None:
         """What `take` would give at once, or ``None`` if it would wait or give others their turn first."""
         if not self._turns or not self._queue or self._abandoned or self.window is not None:
             return None
         self._turns -= 1
-        if after is not None:
+        if types is not None or after is None or self._held_back:
+            if after is not None:
+                self.acks.handle(after.session_id, after.seq)
+            return self._next(types)
+        dispatch = self._queue.popleft()
+        self._bytes -= dispatch.size
+        session_id = dispatch.session_id
+        if session_id == after.session_id:
+            self.acks.move_on(session_id, after.seq, dispatch.seq)
+        else:
             self.acks.handle(after.session_id, after.seq)
-        return self._next(types)
+            self.acks.take(session_id, dispatch.seq)
+        return dispatch
 
     def handle(self, dispatch: Dispatch) -> None:
         """A dispatch that was taken has been handled. Again, or of a session that is over, it says nothing."""
@@ -170,15 +192,15 @@ class Mailbox:
         Raises:
             ConsumerBusy: while another consumer asks for others.
         """
-        if self._unfiltered or (self._streams and self._wanted != types):
+        if self._unfiltered or (self.streams and self._wanted != types):
             raise ConsumerBusy(_OTHER_TYPES)
         self._wanted = types
-        self._streams += 1
+        self.streams += 1
 
     def release(self) -> None:
         """A stream that was opened is closed; after the last one everything is kept again."""
-        self._streams -= 1
-        if not self._streams:
+        self.streams -= 1
+        if not self.streams:
             self._wanted = None
 
     def check_unfiltered(self) -> None:
@@ -187,7 +209,7 @@ class Mailbox:
         Raises:
             ConsumerBusy: while a stream of some types is open.
         """
-        if self._streams:
+        if self.streams:
             raise ConsumerBusy(_OTHER_TYPES)
 
     # -- inside ----------------------------------------------------------------------------------------------------
@@ -210,7 +232,8 @@ class Mailbox:
                 found = dispatch
             else:
                 self._pass_over(dispatch)
-        if self._room and self._half_empty:
+        if self._held_back and self._half_empty:
+            self._held_back = False
             self._room.unpark_all()
         return found
 

@@ -146,6 +146,7 @@ class Model:
         self.committed: int | None = None
         self.unsettled: set[int] = set()
         self.settled: set[int] = set()
+        self.taken: set[int] = set()
 
     def look(self) -> int | None:
         below = min(self.unsettled, default=2**63)
@@ -154,38 +155,83 @@ class Model:
             self.committed = found
         return self.committed
 
+    @property
+    def unhandled(self) -> int:
+        return sum(self.committed is None or seq > self.committed for seq in self.taken)
 
-@given(st.integers(0, 2**32), st.integers(0, 3))
-def test_it_is_the_highest_below_which_everything_was_handled(seed: int, disorder: int) -> None:
+    @property
+    def oldest(self) -> int | None:
+        oldest = min(self.unsettled, default=None)
+        return oldest if oldest in self.taken else None
+
+
+@given(st.integers(0, 2**32), st.integers(0, 3), st.sampled_from([0.0, 0.1, 1.0]), st.sampled_from([0.0, 0.05, 0.3]))
+def test_it_is_the_highest_below_which_everything_was_handled(
+    seed: int, disorder: int, shuffled: float, dropped: float
+) -> None:
     source = random.Random(seed)
     acks, model = Acks(spanning=True), Model()
     waiting: list[int] = []
     out: list[int] = []
-    for step in range(1, 120):
-        match source.randrange(4):
+    newest = 0
+    for _ in range(120):
+        match source.randrange(5):
             case 0 | 1:
-                seq = max(1, step - source.randrange(disorder * 4 + 1))
+                newest += 1 + (source.random() < disorder / 10)
+                seq = max(1, newest - (source.random() < shuffled) * source.randrange(disorder * 4 + 1))
                 acks.note("s", seq)
                 if seq not in model.settled | model.unsettled and (model.committed is None or seq > model.committed):
                     model.unsettled.add(seq)
                     waiting.append(seq)
             case 2 if waiting:
                 seq = waiting.pop(0)
-                if source.random() < 0.3:
+                if source.random() < dropped:
                     acks.let_go("s", seq)
                     model.unsettled.discard(seq)
                     model.settled.add(seq)
                 else:
                     acks.take("s", seq)
+                    model.taken.add(seq)
                     out.append(seq)
             case 3 if out:
-                seq = out.pop(source.randrange(len(out)))
+                seq = out.pop(source.randrange(len(out)) if source.random() < shuffled else 0)
                 acks.handle("s", seq)
                 model.unsettled.discard(seq)
                 model.settled.add(seq)
+            case 4 if out and waiting:
+                before, seq = out.pop(0), waiting.pop(0)
+                acks.move_on("s", before, seq)
+                model.unsettled.discard(before)
+                model.settled.add(before)
+                model.taken.add(seq)
+                out.append(seq)
             case _:
                 pass
         assert acks.committed("s") == model.look()
-        assert acks.unhandled == sum(mark in (1, 2) for mark in acks._marks.values())
-        assert all(acks._heap[0] <= seq for seq in acks._marks)
+        assert (acks.unhandled, acks.oldest) == (model.unhandled, model.oldest)
+        assert len(acks._heap) == len(acks._marks)
         assert heapq.nsmallest(1, acks._heap) == acks._heap[:1]
+
+
+def test_what_is_in_order_takes_no_memory() -> None:
+    acks = Acks()
+    acks.note("s", 1)
+    acks.take("s", 1)
+    for seq in range(2, 1000):
+        acks.note("s", seq)
+    for seq in range(2, 1000):
+        acks.move_on("s", seq - 1, seq)
+        assert (acks.committed("s"), acks.unhandled, len(acks._heap), len(acks._marks)) == (seq - 1, 1, 0, 0)
+
+
+def test_order_that_was_lost_and_found_again_takes_no_memory_either() -> None:
+    acks = taken(1, 2, 3, 5)
+    acks.handle("s", 2)
+    for seq in (1, 3, 5):
+        acks.handle("s", seq)
+    acks.note("s", 6)
+    acks.note("s", 5)
+    assert (acks.committed("s"), acks.unhandled, len(acks._heap), len(acks._marks)) == (5, 0, 0, 0)
+    acks.take("s", 6)
+    acks.handle("s", 6)
+    assert acks.committed("s") == 6

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -133,7 +134,7 @@ async def test_the_reader_does_not_decode_members_that_nobody_has_looked_at(auto
         nonce = (await asked(fake, MEMBERS))["nonce"]
         await answer(fake, chunk(nonce, 0, 1, 1))
         found = await anext(chunks)
-        assert not hasattr(found.dispatch, "_data")
+        assert found.dispatch._data is msgspec.UNSET
         assert numbers(found.members) == [1]
         assert hasattr(found.dispatch, "_data")
 

@@ -41,7 +41,7 @@ demo: $(RUN_STAMP) ## see the engine at work: an embedded gateway, a race before
 
 # -- checks ------------------------------------------------------------------------------------------------------------
 
-.PHONY: test lint types imports unit soak soak-dispatches fuzz pythons oldest sabotage
+.PHONY: test lint types imports unit adapters soak soak-dispatches fuzz pythons oldest sabotage
 test: lint types imports unit ## every check that CI runs
 
 lint: $(DEV_STAMP) ## ruff: rules and format
@@ -62,6 +62,17 @@ imports: $(DEV_STAMP) ## import linter: arrows between the rooms only point down
 unit: $(DEV_STAMP) ## pytest with branch coverage
 	$(call say,pytest)
 	@$(BIN)/pytest -n $(JOBS) --dist loadfile --cov --cov-report=term $(ARGS)
+
+adapters: $(DEV_STAMP) ## the adapters' tests with disnake, nextcord and py-cord, each in an environment of its own
+	@for library in disnake nextcord py-cord; do \
+		printf '\n== %s\n' "$$library"; \
+		$(BIN)/python -m venv "build/adapters/$$library" || exit 1; \
+		"build/adapters/$$library/bin/python" -m pip --disable-pip-version-check --no-input install --quiet \
+			--constraint constraints-adapters.txt --editable ".[$$library]" \
+			hypothesis pytest pytest-trio trustme uvloop || exit 1; \
+		GATEWRIGHT_REQUIRE="$$library" "build/adapters/$$library/bin/python" -m pytest --quiet \
+			tests/embed/test_discord_family.py $(ARGS) || exit 1; \
+	done
 
 soak: $(DEV_STAMP) ## the property tests, long and with new random seeds; stop it when you like
 	$(call say,pytest (soak))

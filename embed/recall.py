@@ -41,6 +41,7 @@ class Recall:
             Exception: whatever the library raises when REST does not answer.
         """
         me = await self._get("/users/@me")
+        application = await self._get("/oauth2/applications/@me")
         ids = [guild_id async for guild_id in self._guild_ids()]
         guilds: list[dict[str, Any]] = []
         if len(ids) <= self._most:
@@ -48,6 +49,7 @@ class Recall:
             guilds = [*await asyncio.gather(*(self._guild(guild_id, me, turn) for guild_id in ids))]
         ready = {
             "user": me,
+            "application": {"id": application["id"], "flags": application.get("flags", 0)},
             "guilds": [{"id": guild_id, "unavailable": True} for guild_id in ids],
             "shard": [*self._shard],
         }

@@ -31,6 +31,9 @@ SUPPORTED: Final = {
     for support in (
         Support("hikari", "hikari", ("2.7",)),
         Support("discord.py", "discordpy", ("2.7",)),
+        Support("disnake", "disnake", ("2.12",)),
+        Support("nextcord", "nextcord", ("2.6",)),
+        Support("py-cord", "py-cord", ("2.8",)),
     )
 }
 

@@ -32,6 +32,8 @@ def about(path: str, world: World) -> object:
             return payloads.user()
         case ["applications", "@me"] | ["oauth2", "applications", "@me"]:
             return payloads.application()
+        case ["soundboard-default-sounds"]:
+            return []
         case ["users", "@me", "guilds"]:
             return [_partial(guild) for guild in world.guilds]
         case ["guilds", guild_id, *rest]:

@@ -19,8 +19,7 @@ from gatewright.embed.discordpy import Attachment, attach
 from gatewright.harness.fake import Received
 from gatewright.harness.fake.payloads import message
 from gatewright.spec.protocol import Opcode
-from gatewright.spec.session import Metadata
-from gatewright.transport.seams import Slot
+from tests.support.gates import FreeGate
 from tests.support.shards import TOKEN
 from tests.support.threads import Elsewhere
 
@@ -34,19 +33,6 @@ KINDS: Final[dict[str, Callable[..., discord.Client]]] = {
 }
 each_kind = pytest.mark.parametrize("kind", KINDS)
 one_and_many = pytest.mark.parametrize("kind", ["client", "sharded"])
-
-
-class FreeGate:
-    """A gate with a slot for whoever asks, so that no test waits for the spacing of IDENTIFYs."""
-
-    async def acquire(self, *, shard_id: int, on_queued: Callable[[float], None]) -> Slot:
-        return Slot(shard_id, 0, "")
-
-    def sent(self, slot: Slot) -> None: ...
-
-    def give_back(self, slot: Slot) -> None: ...
-
-    def learn(self, metadata: Metadata) -> None: ...
 
 
 @contextlib.contextmanager

@@ -31,7 +31,10 @@ class Part:
     def find(self) -> str | None:
         """The path of the first of the programs that is on PATH, or where the package is."""
         if self.module is not None:
-            found = importlib.util.find_spec(self.module)
+            try:
+                found = importlib.util.find_spec(self.module)
+            except ModuleNotFoundError:  # of a package that holds it
+                return None
             return None if found is None else found.origin
         return next((path for program in self.programs if (path := shutil.which(program))), None)
 
@@ -41,9 +44,13 @@ PARTS = {
     for part in (
         Part("chromium", ("chromium", "chromium-browser", "google-chrome"), "apt install chromium"),
         Part("discord.py", (), "pip install 'gatewright[discordpy]'", module="discord"),
+        Part("disnake", (), "make adapters", module="disnake"),
         Part("graphviz", ("dot",), "apt install graphviz"),
         Part("microsocks", ("microsocks",), "apt install microsocks"),
         Part("hikari", (), "pip install 'gatewright[hikari]'", module="hikari"),
+        Part("nextcord", (), "make adapters", module="nextcord"),
+        # It is imported as `discord`, as discord.py is; this module of it is its own.
+        Part("py-cord", (), "make adapters", module="discord.cog"),
         Part("redis", ("redis-server",), "apt install redis-server"),
         Part("spin", ("spin",), "apt install spin"),
         Part("tinyproxy", ("tinyproxy",), "apt install tinyproxy-bin"),

@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any, Final
@@ -33,7 +34,6 @@ TOKEN: Final = base64.b64encode(BOT_ID.encode()).decode().rstrip("=") + ".fake.t
 CHANNEL: Final = "175204397159022599"
 BLOCKED: Final = 1.5
 INTERVAL: Final = 0.3
-FRAMEWORKS: Final = ("hikari",)
 WAYS: Final = ("own", "engine")
 
 
@@ -94,6 +94,52 @@ async def hikari_bot(api: str, way: str, messages: int, block: float) -> float:
     return cpu
 
 
+async def discordpy_bot(api: str, way: str, messages: int, block: float) -> float:
+    """CPU seconds from the first message to the last."""
+    import discord
+    from discord.gateway import DiscordWebSocket
+    from discord.http import Route
+    from yarl import URL
+
+    from gatewright.embed.discordpy import attach
+
+    Route.BASE = api
+    intents = discord.Intents.default()
+    intents.message_content = True
+    bot = discord.Client(intents=intents, guild_ready_timeout=0.1)
+    if way == "engine":
+        attach(bot)
+    else:
+        DiscordWebSocket.DEFAULT_GATEWAY = URL(api).with_scheme("ws").with_path("/")
+    heard, begun, done = 0, 0.0, asyncio.Event()
+
+    async def on_ready() -> None:
+        print("ready", flush=True)
+
+    async def on_message(_: discord.Message) -> None:
+        nonlocal heard, begun
+        heard += 1
+        if heard == 1:
+            begun = time.process_time()
+            if block:
+                time.sleep(block)  # noqa: ASYNC251 - what is measured
+        if heard == messages:
+            done.set()
+
+    bot.event(on_ready)
+    bot.event(on_message)
+    running = asyncio.create_task(bot.start(TOKEN))
+    await done.wait()
+    cpu = time.process_time() - begun
+    await asyncio.sleep(2 * INTERVAL if block else 0)
+    await bot.close()
+    await running
+    return cpu
+
+
+BOTS: Final = {"hikari": hikari_bot, "discord.py": discordpy_bot}
+
+
 async def round_trips(count: int) -> float:
     """The median time of a call, in seconds."""
     from gatewright.embed.thread import EngineThread
@@ -135,10 +181,10 @@ def compared(values: dict[str, list[float]]) -> dict[str, float]:
     return {**medians, "ratio": statistics.median(a / b for a, b in zip(values["engine"], values["own"], strict=True))}
 
 
-def measure(rounds: int, messages: int) -> dict[str, Any]:
+def measure(frameworks: Sequence[str], rounds: int, messages: int) -> dict[str, Any]:
     """Everything, interleaved; medians."""
     found: dict[str, Any] = {}
-    for framework in FRAMEWORKS:
+    for framework in frameworks:
         burst: dict[str, list[float]] = {way: [] for way in WAYS}
         single: dict[str, list[float]] = {way: [] for way in WAYS}
         gaps: dict[str, list[float]] = {way: [] for way in WAYS}
@@ -158,23 +204,25 @@ def measure(rounds: int, messages: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.embedded", description=__doc__.split("\n")[0])
+    parser.add_argument("--framework", action="append", choices=BOTS, help="measure this one (default: all)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--messages", type=int, default=5000)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--bot", nargs=5, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    options.framework = options.framework or [*BOTS]
     if options.serve:
         trio.run(partial(serve, int(options.serve[0]), float(options.serve[1])))
     elif options.bot:
-        _, way, api, messages, block = options.bot
-        print(asyncio.run(hikari_bot(api, way, int(messages), float(block))), flush=True)
+        framework, way, api, messages, block = options.bot
+        print(asyncio.run(BOTS[framework](api, way, int(messages), float(block))), flush=True)
     else:
-        found = measure(options.rounds, options.messages)
+        found = measure(options.framework, options.rounds, options.messages)
         if options.json:
             print(json.dumps(found, indent=1))
             return
-        for framework in FRAMEWORKS:
+        for framework in options.framework:
             values = found[framework]
             for regime in ("burst", "one_by_one"):
                 own, engine, ratio = (values[regime][key] for key in ("own_us", "engine_us", "ratio"))

@@ -335,9 +335,16 @@ class GatewayShard(api.GatewayShard):
 
     async def _recall_who_we_are(self, shard: AsyncioShard) -> None:
         """The session is older than this process, so no READY says who the bot is."""
-        me = await self._bot.rest.fetch_my_user()
-        self._user_id = me.id
-        self._bot._cache.set_me(me)
+        session = shard.session
+        if session is not None and session.bot_id:
+            self._user_id = snowflakes.Snowflake(session.bot_id)
+        try:
+            me = await self._bot.rest.fetch_my_user()
+        except hikari.HikariError as error:  # events matter more; the cache goes without
+            _LOG.warning("the bot's own user could not be fetched: %s", type(error).__name__)
+        else:
+            self._user_id = me.id
+            self._bot._cache.set_me(me)
 
     def _consume(self, name: str, event: Dispatch) -> None:
         try:

@@ -44,7 +44,8 @@ class SessionKeeper:
         self._log = log
         self._saved: Session | None = None
         self._known = False
-        self._scope = trio.CancelScope()
+        # A cancellation of the user's block must not end the nursery that the shard still winds down in.
+        self._scope = trio.CancelScope(shield=True)
         self._ended = trio.Event()
 
     async def load(self) -> Session | SessionRefused | None:
@@ -61,7 +62,7 @@ class SessionKeeper:
         return self._saved
 
     async def run(self) -> None:
-        """Saves at intervals, until :meth:`end`."""
+        """Saves at intervals, until :meth:`end`; shielded, as all that a shard does in the background."""
         try:
             with self._scope:
                 while True:

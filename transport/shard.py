@@ -184,7 +184,7 @@ class Shard(CommandVerbs):
         self._mailbox = Mailbox(queue_of(queue), window=window, on_stuck=self._log.window_full)
         self._events = self._stream(None)
         self._driver: Driver | None = None
-        self._core = ShardCore(self._settings, session=session, random=random)
+        self._core = self._make_core()
         self._watch_loop = watch_loop
         self._nursery: trio.Nursery | None = None
         self._nursery_manager: AbstractAsyncContextManager[trio.Nursery] | None = None
@@ -205,7 +205,7 @@ class Shard(CommandVerbs):
                 self._refuse_session(stored)
             elif stored is not None:
                 self._session = self._admitted(_checked_session(stored))
-        self._core = ShardCore(self._settings, session=self._session, random=self._random, now=self._clock())
+        self._core = self._make_core(now=self._clock())
         self._driver = Driver(
             self._core,
             token=self._token,
@@ -242,14 +242,18 @@ class Shard(CommandVerbs):
         """Stops the shard, shielded and bounded, and raises a failure that nobody has seen yet."""
         assert self._nursery is not None
         assert self._nursery_manager is not None
+        defect: Exception | None = None
         if not self._nursery.cancel_scope.cancel_called:
             # The table bounds this; the scope bounds what the table cannot see, a crash of our own tasks.
             with trio.move_on_after(self._longest_wind_down(), shield=True):
-                await self._wind_down()
+                try:
+                    await self._wind_down()
+                except Exception as raised:  # noqa: BLE001 - it surfaces when nothing of the shard is left
+                    defect = raised
         driver = self._running()
-        await driver.release()
         self._mailbox.close()
         await driver.end()
+        await driver.release()  # last: after a crash there may be a registration that was about to begin
         if self._keeper is not None:
             await self._keeper.end()
         self._commands().end()
@@ -261,6 +265,8 @@ class Shard(CommandVerbs):
             return await self._nursery_manager.__aexit__(kind, error, trace)
         # The user's own exception passes unchanged, not wrapped in the group that a nursery would make of it.
         await self._nursery_manager.__aexit__(None, None, None)
+        if defect is not None:
+            raise defect
         if error is None:
             self._raise_what_nobody_saw()
         return None
@@ -509,6 +515,10 @@ class Shard(CommandVerbs):
         await self._socket_gone()
 
     # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _make_core(self, *, now: float = 0.0) -> ShardCore:
+        """The core; simulations put one in its place whose every step is judged."""
+        return ShardCore(self._settings, session=self._session, random=self._random, now=now)
 
     def _admitted(self, session: Session) -> Session | None:
         """The session if it can be resumed here. If not, this once an IDENTIFY takes its place, and it is said why."""

@@ -178,6 +178,12 @@ _STAGES: Final[Mapping[Phase, Callable[[Fault], tuple[Connection, ...]]]] = Mapp
     }
 )
 
+
+def connections_of(fault: Fault | None, phase: Phase = Phase.READY) -> tuple[Connection, ...]:
+    """The connections that play `fault` in `phase`, and are dropped some time later; without a fault a healthy one."""
+    return (Connection(),) if fault is None else tuple(map(_ended, _STAGES[phase](fault)))
+
+
 _LATE: Final = (
     Raw(server_frame({"t": None, "s": None, "op": 9, "d": False})),
     Raw(server_frame({"t": "TYPING_START", "s": 999, "op": 0, "d": {}})),
@@ -423,7 +429,7 @@ class Faults:
                 continue
             fault, phase = choices[source.randrange(len(choices))]
             self.chosen.append((fault, phase))
-            script.extend(map(_ended, _STAGES[phase](fault)))
+            script.extend(connections_of(fault, phase))
         self.script: Sequence[Connection] = (*script, Connection())
         """The plans for connections; the last one is healthy."""
 

@@ -10,6 +10,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gatewright.spec.session import Metadata
+from gatewright.transport.connection import Connection
 from gatewright.transport.errors import ShardStopped
 from gatewright.transport.seams import Slot
 from gatewright.transport.urls import GatewayUrl
@@ -98,6 +99,25 @@ async def test_a_crash_while_the_block_is_left_comes_out_as_well(autojump_clock:
                 await shard.wait_for("awaiting_identify_slot")
                 await wait_all_tasks_blocked()
         assert trio.current_time() <= 10
+
+
+async def test_a_defect_in_the_step_that_stops_leaves_nothing(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(connection: Connection, code: int) -> None:
+        raise Bug
+
+    monkeypatch.setattr(Connection, "close", broken)
+    log: list[str] = []
+    async with gateway() as fake:
+        tasks = trio.lowlevel.current_statistics().tasks_living
+        streams = Streams(fake)
+        with pytest.raises(Bug):
+            async with shard_on(fake, opener=streams, registrations=[Recording("a", log)]) as shard:
+                await shard.wait_for("ready")
+        await wait_all_tasks_blocked()
+        assert (streams.open, log[-1]) == (0, "undo a")
+        assert trio.lowlevel.current_statistics().tasks_living == tasks
 
 
 async def test_the_blocks_own_exception_is_kept_beside_it(autojump_clock: MockClock) -> None:

@@ -128,6 +128,17 @@ async def test_a_cancelled_block_is_saved_too(autojump_clock: MockClock) -> None
         assert store.held.id == fake.sessions[0].id
 
 
+@conforms("P50")
+async def test_a_cancelled_block_is_left_as_any_other(autojump_clock: MockClock) -> None:
+    # The task that saves ended with the cancellation, and took the orderly end of the shard with it.
+    async with gateway() as fake:
+        shard = shard_on(fake, store=Store())
+        with trio.move_on_after(20):
+            async with shard:
+                await trio.sleep_forever()
+        assert (close_codes(fake), shard.state) == ([4900], "suspended")
+
+
 async def test_what_cannot_be_read_gives_way_to_a_new_session(autojump_clock: MockClock) -> None:
     store = Store(SessionInvalid("the text is no session"))
     async with gateway() as fake:

@@ -1,0 +1,183 @@
+"""What user, server and network do in a simulated life, one function a deed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import trio
+
+from gatewright.fsm.errors import IllegalTransition
+from gatewright.harness.fake import FakeGateway
+from gatewright.harness.fake.script import (
+    Close,
+    Dark,
+    Dispatch,
+    Drop,
+    Forget,
+    Invalidate,
+    MessageAction,
+    Reconnect,
+    RequestHeartbeat,
+    Send,
+)
+from gatewright.harness.sim.network import Network
+from gatewright.harness.sim.scenario import CODES, Act, Deed
+from gatewright.spec.errors import GatewrightError
+from gatewright.transport.commands import Activity, UpdatePresence, UpdateVoiceState
+from gatewright.transport.shard import Shard
+
+GUILD: Final = "1000000000000000001"
+CHANNEL: Final = "1000000000000000002"
+_GARBAGE: Final = (
+    "\x00nonsense", "{}", "[]", '{"op":0,"s":1,"t":"X","d":', b"\xff\xfe", '{"op":"10","d":null}', '{"op":99,"d":null}',
+    '{"op":10,"d":{"heartbeat_interval":0}}', '{"op":9,"d":{}}', '{"op":0,"s":-1,"t":"X","d":{}}', "", "null",
+)  # fmt: skip
+_OUT_OF_TURN: Final = (
+    '{"op":10,"d":{"heartbeat_interval":41250},"s":null,"t":null}',
+    '{"op":0,"t":"READY","s":1,"d":{"session_id":"out of turn","resume_gateway_url":null,"user":{"id":"1"}}}',
+    '{"op":0,"t":"RESUMED","s":2,"d":{}}',
+    '{"op":0,"t":"MESSAGE_CREATE","s":3,"d":{}}',
+    '{"op":11,"d":null}',
+    '{"op":12,"d":null}',
+    '{"op":7,"d":null}',
+    '{"op":9,"d":false}',
+    '{"op":1,"d":null}',
+)
+
+
+class Stage:
+    """Everybody who takes part in a simulated life."""
+
+    def __init__(self, shard: Shard, fake: FakeGateway, network: Network, users: trio.Nursery) -> None:
+        self.shard = shard
+        self.fake = fake
+        self.network = network
+        self.absent_until = 0.0
+        """The consumer takes nothing before this time."""
+        self.asked = 0
+        self.answered = 0
+        """Calls of the user's that were made, and that have ended (I16)."""
+        self._users = users
+
+    def do(self, act: Act) -> None:
+        """Does it; what makes no sense now does nothing."""
+        number, shard = act.number, self.shard
+        match act.deed:
+            case Deed.CONNECT | Deed.RECONNECT | Deed.FORCE_IDENTIFY:
+                self._order(
+                    {Deed.CONNECT: shard.connect, Deed.RECONNECT: shard.reconnect}.get(act.deed, shard.force_identify)
+                )
+            case Deed.SUSPEND:
+                self._call(shard.suspend)
+            case Deed.STOP:
+                self._call(shard.stop)
+            case Deed.ABSENCE:
+                self.absent_until = trio.current_time() + (1.0, 50.0, 200.0)[number % 3]
+            case Deed.CLOSE:
+                self._serve(Close(CODES[number % (len(CODES) - 2)], "as the scenario has it"))
+            case Deed.DROP:
+                self._serve(Drop(reset=bool(number % 2)))
+            case Deed.OP_7:
+                self._serve(Reconnect())
+            case Deed.OP_9:
+                self._serve(Invalidate(resumable=bool(number % 2)))
+            case Deed.BEAT_REQUEST:
+                self._serve(RequestHeartbeat())
+            case Deed.FORGET:
+                self._serve(Forget())
+            case Deed.GARBAGE:
+                self._serve(Send(_GARBAGE[number % len(_GARBAGE)]))
+            case Deed.OUT_OF_TURN:
+                self._serve(Send(_OUT_OF_TURN[number % len(_OUT_OF_TURN)]))
+            case Deed.SILENCE:
+                self._serve(Dark(reading=bool(number % 2)))
+            case Deed.DISPATCHES:
+                for _ in range(1 + number):
+                    self._serve(Dispatch("MESSAGE_CREATE", {"content": "hello"}))
+            case Deed.LARGE:
+                self._serve(Dispatch("MESSAGE_CREATE", {"content": "x" * (70_000 if number % 4 == 3 else 3_000)}))
+            case Deed.PRESENCE | Deed.MEMBERS | Deed.CHUNKS | Deed.SOUNDS | Deed.CHANNELS | Deed.VOICE | Deed.FLOOD:
+                self._ask(act)
+            case _:
+                self._harm(act)
+
+    def heal(self) -> None:
+        """Nothing goes wrong from now on, but for what the open connection's script still holds."""
+        self.absent_until = 0.0
+        self.fake.script = ()
+        self.fake.metadata_script = ()
+        self.network.heal()
+        self.fake.light_up()
+
+    def _harm(self, act: Act) -> None:
+        number, network, live = act.number, self.network, self.network.live[:1]
+        match act.deed:
+            case Deed.REFUSE:
+                network.refuse += 1 + number % 4
+            case Deed.HANG:
+                network.hang += 1 + number % 2
+            case Deed.MEND:
+                network.heal()
+            case Deed.RESET:
+                for link in live:
+                    link.reset()
+            case Deed.CUT:
+                for link in live:
+                    link.cut()
+            case Deed.CHOKE:
+                for link in live:
+                    link.choke(number)
+            case Deed.SLOW:
+                for link in live:
+                    link.slow((0.2, 3.0, 25.0)[number % 3])
+            case _:
+                raise NotImplementedError(act.deed)
+
+    def _serve(self, action: MessageAction) -> None:
+        self.fake.perform(action)
+
+    def _order(self, command: Callable[[], None]) -> None:
+        with contextlib.suppress(IllegalTransition):  # a refusal is an answer
+            command()
+
+    def _ask(self, act: Act) -> None:
+        number, shard = act.number, self.shard
+        wait = (0.0, 5.0, 200.0)[number % 3]
+        match act.deed:
+            case Deed.PRESENCE:
+                self._call(
+                    lambda: shard.update_presence(
+                        UpdatePresence(status="idle", activities=(Activity("sim"),)), wait=wait
+                    )
+                )
+            case Deed.MEMBERS:
+                self._call(lambda: shard.request_members(GUILD, query="a", limit=1 + number, wait=wait))
+            case Deed.CHUNKS:
+                self._call(self._chunks)
+            case Deed.SOUNDS:
+                self._call(lambda: shard.request_soundboard_sounds([GUILD], wait=wait))
+            case Deed.CHANNELS:
+                self._call(lambda: shard.request_channel_info(GUILD, wait=wait))
+            case Deed.VOICE:
+                self._call(lambda: shard.join_voice(GUILD, CHANNEL, wait=wait))
+            case _:
+                for _ in range(10 * number):
+                    self._call(lambda: shard.send(UpdateVoiceState(GUILD, None), wait=wait))
+
+    async def _chunks(self) -> None:
+        async with self.shard.member_chunks(GUILD, query="", limit=0) as chunks:
+            async for _ in chunks:
+                pass
+
+    def _call(self, call: Callable[[], Awaitable[object]]) -> None:
+        self.asked += 1
+        self._users.start_soon(self._called, call)
+
+    async def _called(self, call: Callable[[], Awaitable[object]]) -> None:
+        try:
+            with contextlib.suppress(GatewrightError):  # the declared answers
+                await call()
+        finally:
+            self.answered += 1

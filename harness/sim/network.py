@@ -1,0 +1,286 @@
+"""A network in memory: latency, reads that are cut anywhere and merged, full buffers, FIN, RST, and cables pulled out.
+
+Nothing runs here: bytes lie in a queue with the time at which they arrive, and whoever reads waits for it. What is left
+to chance is asked of a source, so that one list of numbers brings a whole network back.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import attrs
+import trio
+
+from gatewright.harness.sim.choices import Source
+from gatewright.spec.events import ConnectError
+from gatewright.transport.seams import ConnectionUnavailable
+from gatewright.transport.urls import GatewayUrl
+
+BUFFER: Final = 65_536
+"""Bytes on their way or unread, in one direction, past which a write waits."""
+
+_LATENCIES: Final = (0.0, 0.0, 0.0, 0.001, 0.02, 0.1, 0.5)
+_CUTS: Final = (0, 0, 0, 0, 0, 1, 2, 3, 7, 20)
+"""At how many bytes a read is cut; 0: it is not."""
+
+
+class Pipe:
+    """One direction of a stream."""
+
+    def __init__(self, chance: Source) -> None:
+        self._chance = chance
+        self._segments: deque[tuple[float, bytes]] = deque()
+        self._size = 0
+        self._ended = False
+        self._readers = trio.lowlevel.ParkingLot()
+        self._writers = trio.lowlevel.ParkingLot()
+        self.limit = BUFFER
+        self.latency = 0.0
+        self.broken = False
+        """Reset: both ends get an error from here on."""
+        self.dark = False
+        """The cable is out: nothing arrives, and nobody says so."""
+        self.closed_by_reader = False
+        self.closed_by_writer = False
+
+    async def send(self, data: bytes) -> None:
+        """Puts bytes on their way; waits while the buffer is full."""
+        view = memoryview(data)
+        while True:
+            self._check_writer()
+            room = self.limit - self._size
+            if room > 0:
+                piece = bytes(view[:room])
+                view = view[len(piece) :]
+                self._put(piece)
+                if not view:
+                    return
+            await self._writers.park()
+
+    async def room(self) -> None:
+        """Waits until a write would not wait."""
+        while not (self.broken or self.closed_by_writer) and self._size >= self.limit:
+            await self._writers.park()
+
+    def _check_writer(self) -> None:
+        if self.closed_by_writer:
+            raise trio.ClosedResourceError("this end was closed")
+        if self.broken or self.closed_by_reader or self._ended:
+            raise trio.BrokenResourceError("the connection was reset")
+
+    def _put(self, data: bytes) -> None:
+        latency = self.latency + _LATENCIES[self._chance.below(len(_LATENCIES))]
+        arrival = trio.current_time() + latency
+        if self._segments:
+            arrival = max(arrival, self._segments[-1][0])
+        self._segments.append((arrival, data))
+        self._size += len(data)
+        self._readers.unpark_all()
+
+    async def receive(self, most: int | None) -> bytes:
+        """The next bytes that have arrived, empty at the end; cut and merged as chance has it."""
+        while True:
+            if self.closed_by_reader:
+                raise trio.ClosedResourceError("this end was closed")
+            if self.broken:
+                raise trio.BrokenResourceError("the connection was reset")
+            arrival = self._segments[0][0] if self._segments else None
+            if not self.dark and arrival is not None and arrival <= trio.current_time():
+                return self._take(most)
+            if not self.dark and arrival is None and self._ended:
+                return b""
+            with trio.CancelScope() as arriving:
+                if arrival is not None and not self.dark:
+                    arriving.deadline = arrival
+                await self._readers.park()
+
+    def _take(self, most: int | None) -> bytes:
+        now = trio.current_time()
+        found = bytearray(self._segments.popleft()[1])
+        while self._segments and self._segments[0][0] <= now and self._chance.below(2) == 0:
+            found += self._segments.popleft()[1]
+        cut = _CUTS[self._chance.below(len(_CUTS))] or len(found)
+        cut = min(cut, len(found), len(found) if most is None else most)
+        if cut < len(found):
+            self._segments.appendleft((now, bytes(found[cut:])))
+        self._size -= cut
+        self._writers.unpark_all()
+        return bytes(found[:cut])
+
+    def end(self) -> None:
+        """FIN: the reader gets what was sent before, and then the end."""
+        self._ended = True
+        self._wake()
+
+    def reset(self) -> None:
+        """RST: what was on its way is lost."""
+        self.broken = True
+        self._segments.clear()
+        self._wake()
+
+    def light_up(self) -> None:
+        """The cable is in again."""
+        self.dark = False
+        self._wake()
+
+    def _wake(self) -> None:
+        self._readers.unpark_all()
+        self._writers.unpark_all()
+
+    def close_reading(self) -> None:
+        """The reader's end is closed: what is written from here on is answered with RST."""
+        self.closed_by_reader = True
+        self._wake()
+
+    def close_writing(self) -> None:
+        """The writer's end is closed."""
+        self.closed_by_writer = True
+        self.end()
+
+
+class Stream(trio.abc.Stream):
+    """One end of a connection."""
+
+    def __init__(self, incoming: Pipe, outgoing: Pipe, on_close: Callable[[], None]) -> None:
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._on_close = on_close
+        self._closed = False
+        self._receiving = trio.Lock()
+        self._sending = trio.Lock()
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """See :class:`trio.abc.SendStream`; two at once are a defect of who calls."""
+        if self._sending.locked():
+            raise trio.BusyResourceError("two tasks write at once")
+        await trio.lowlevel.checkpoint()
+        async with self._sending:
+            await self._outgoing.send(bytes(data))
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """See :class:`trio.abc.SendStream`."""
+        await trio.lowlevel.checkpoint()
+        await self._outgoing.room()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """See :class:`trio.abc.ReceiveStream`."""
+        if self._receiving.locked():
+            raise trio.BusyResourceError("two tasks read at once")
+        await trio.lowlevel.checkpoint()
+        async with self._receiving:
+            return await self._incoming.receive(max_bytes)
+
+    def reset(self) -> None:
+        """RST, as :class:`gatewright.harness.fake.wire.Resettable` has it."""
+        self._incoming.reset()
+        self._outgoing.reset()
+
+    async def aclose(self) -> None:
+        """Closes both directions; idempotent."""
+        if not self._closed:
+            self._closed = True
+            self._outgoing.close_writing()
+            self._incoming.close_reading()
+            self._on_close()
+        await trio.lowlevel.checkpoint()
+
+
+@attrs.define(eq=False)
+class Link:
+    """A connection, for whoever wants to harm it."""
+
+    up: Pipe
+    down: Pipe
+    client_open: bool = True
+
+    def reset(self) -> None:
+        """RST in both directions."""
+        self.up.reset()
+        self.down.reset()
+
+    def cut(self) -> None:
+        """Nothing passes any more, and nobody says so."""
+        self.up.dark = self.down.dark = True
+
+    def mend(self) -> None:
+        """What was held back arrives; buffers are large again and the latency is gone."""
+        for pipe in (self.up, self.down):
+            pipe.limit, pipe.latency = BUFFER, 0.0
+            pipe.light_up()
+            pipe._wake()
+
+    def choke(self, limit: int) -> None:
+        """The way up takes no more than `limit` bytes that nobody has read."""
+        self.up.limit = limit
+
+    def slow(self, latency: float) -> None:
+        """From now on everything takes so many seconds more."""
+        self.up.latency = self.down.latency = latency
+
+
+class Network:
+    """Opens streams to a server in the same event loop: a :class:`~gatewright.transport.seams.StreamOpener`.
+
+    Args:
+        serve: serves one stream until it is gone.
+        nursery: where the server's tasks run.
+        chance: for latencies and cuts.
+        unreachable: URLs that begin so lead nowhere.
+    """
+
+    def __init__(
+        self,
+        serve: Callable[[trio.abc.Stream], Awaitable[object]],
+        nursery: trio.Nursery,
+        chance: Source,
+        *,
+        unreachable: str,
+    ) -> None:
+        self._serve = serve
+        self._nursery = nursery
+        self._chance = chance
+        self._unreachable = unreachable
+        self.links: list[Link] = []
+        self.refuse = 0
+        """How many of the next connections are refused."""
+        self.hang = 0
+        """How many of the next connections are neither accepted nor refused."""
+        self.open = 0
+        """Streams whose client's end is open."""
+        self.most_open = 0
+        self._latest = -1
+
+    async def __call__(self, url: GatewayUrl) -> trio.abc.Stream:
+        """See :class:`~gatewright.transport.seams.StreamOpener`."""
+        await trio.sleep(_LATENCIES[self._chance.below(len(_LATENCIES))])
+        if self.hang:
+            self.hang -= 1
+            await trio.sleep_forever()
+        if self.refuse or str(url).startswith(self._unreachable):
+            self.refuse = max(self.refuse - 1, 0)
+            raise ConnectionUnavailable(ConnectError.NETWORK, "connection refused")
+        up, down = Pipe(self._chance), Pipe(self._chance)
+        link = Link(up, down)
+        self.links.append(link)
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+
+        def closed() -> None:
+            link.client_open = False
+            self.open -= 1
+
+        self._nursery.start_soon(self._serve, Stream(up, down, lambda: None))
+        return Stream(down, up, closed)
+
+    @property
+    def live(self) -> tuple[Link, ...]:
+        """The connections whose client's end is open, the newest first."""
+        return tuple(link for link in reversed(self.links) if link.client_open)
+
+    def heal(self) -> None:
+        """Everything passes from now on; connections that were reset stay so."""
+        self.refuse = self.hang = 0
+        for link in self.links:
+            link.mend()

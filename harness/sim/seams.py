@@ -1,0 +1,168 @@
+"""The seams of a simulated shard that are no network: identify gate, registrations, session store, metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import trio
+
+from gatewright.harness.sim.scenario import Gate, Registering
+from gatewright.spec.events import MetadataError, SlotRefusal
+from gatewright.spec.session import Metadata, Session
+from gatewright.transport.gate import InMemoryIdentifyGate
+from gatewright.transport.seams import GateUnavailable, IdentifyGate, MetadataUnavailable, Slot
+
+
+class SimulatedGate:
+    """An identify gate that answers its first requests as a scenario says, and those after them like the real one."""
+
+    def __init__(self, plan: Sequence[Gate], inner: IdentifyGate) -> None:
+        self._plan = list(plan)
+        self._inner = inner
+        self.troubles = 0
+        """How often it was not free."""
+        self.unsettled = 0
+        """Slots that were granted, and neither used nor given back."""
+
+    async def acquire(self, *, shard_id: int, on_queued: Callable[[float], None]) -> Slot:
+        """See :class:`~gatewright.transport.seams.IdentifyGate`."""
+        how = self._plan.pop(0) if self._plan else Gate.FREE
+        self.troubles += how is not Gate.FREE
+        match how:
+            case Gate.FREE:
+                await trio.lowlevel.checkpoint()
+            case Gate.SLOW:
+                on_queued(12.0)
+                await trio.sleep(12.0)
+            case Gate.OUTAGE:
+                await trio.lowlevel.checkpoint()
+                raise GateUnavailable(SlotRefusal.OUTAGE, 2.0)
+            case Gate.BUDGET:
+                await trio.sleep(1.0)
+                raise GateUnavailable(SlotRefusal.BUDGET, 300.0)
+            case Gate.SILENT:
+                on_queued(60.0)
+                await trio.sleep_forever()
+            case Gate.STUBBORN:
+                on_queued(3.0)
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(3.0)
+        slot = await self._inner.acquire(shard_id=shard_id, on_queued=on_queued)
+        self.unsettled += 1
+        return slot
+
+    def sent(self, slot: Slot) -> None:
+        """See :class:`~gatewright.transport.seams.IdentifyGate`."""
+        self.unsettled -= 1
+        self._inner.sent(slot)
+
+    def give_back(self, slot: Slot) -> None:
+        """See :class:`~gatewright.transport.seams.IdentifyGate`."""
+        self.unsettled -= 1
+        self._inner.give_back(slot)
+
+    def learn(self, metadata: Metadata) -> None:
+        """See :class:`~gatewright.transport.seams.IdentifyGate`."""
+        self._inner.learn(metadata)
+
+    def heal(self) -> None:
+        """From now on it answers like the real one."""
+        self._plan.clear()
+
+
+def real_gate(random: Callable[[], float]) -> IdentifyGate:
+    """The gate of one process."""
+    return InMemoryIdentifyGate(clock=trio.current_time, random=random)
+
+
+class RegistrationBroke(Exception):
+    """What a registration of a bot raises."""
+
+
+class SimulatedRegistration:
+    """A registration that behaves as a scenario says."""
+
+    def __init__(self, how: Registering) -> None:
+        self._how = how
+        self.applied = False
+
+    async def apply(self, client: object) -> None:
+        """See :class:`~gatewright.transport.seams.Registration`."""
+        self.applied = True
+        match self._how:
+            case Registering.SLOW:
+                await trio.sleep(3.0)
+            case Registering.FAILS:
+                await trio.sleep(1.0)
+                raise RegistrationBroke("as the scenario has it")
+            case Registering.HANGS:
+                await trio.sleep_forever()
+            case _:
+                await trio.lowlevel.checkpoint()
+
+    async def undo(self, client: object) -> None:
+        """See :class:`~gatewright.transport.seams.Registration`."""
+        self.applied = False
+        match self._how:
+            case Registering.UNDO_HANGS:
+                await trio.sleep_forever()
+            case Registering.UNDO_FAILS:
+                raise RegistrationBroke("as the scenario has it")
+            case _:
+                await trio.lowlevel.checkpoint()
+
+
+class MemoryStore:
+    """A session store that fails at every third save."""
+
+    def __init__(self) -> None:
+        self.session: Session | None = None
+        self.saves = 0
+
+    async def load(self) -> Session | None:
+        """See :class:`~gatewright.transport.seams.SessionStore`."""
+        await trio.lowlevel.checkpoint()
+        return self.session
+
+    async def save(self, session: Session | None) -> None:
+        """See :class:`~gatewright.transport.seams.SessionStore`."""
+        self.saves += 1
+        await trio.sleep(0.01)
+        if self.saves % 3 == 2:
+            raise OSError("the disk is full, for once")
+        self.session = session
+
+
+_TRANSIENT = MetadataError.TRANSIENT
+_FAILURES = {
+    "metadata_401": (0.0, MetadataError.FATAL, 0.0),
+    "metadata_429": (0.0, _TRANSIENT, 3.0),
+    "metadata_503": (0.0, _TRANSIENT, 0.0),
+    "metadata_garbage": (0.0, MetadataError.MALFORMED, 0.0),
+    "metadata_fields": (0.1, MetadataError.MALFORMED, 0.0),
+    "metadata_fin": (0.1, _TRANSIENT, 0.0),
+    "metadata_silence": (4.0, _TRANSIENT, 0.0),
+}
+
+
+class MemoryMetadata:
+    """A metadata source that fails as often as a scenario says; HTTP costs more than all the rest of a simulation."""
+
+    def __init__(self, plan: Sequence[str], url: str) -> None:
+        self._plan = list(plan)
+        self._url = url
+
+    async def fetch(self) -> Metadata:
+        """See :class:`~gatewright.transport.seams.MetadataSource`."""
+        name = self._plan.pop(0) if self._plan else ""
+        failure = _FAILURES.get(name)
+        if failure is None:
+            await trio.sleep(5.0 if name == "metadata_slow" else 0.1)
+            return Metadata(url=self._url)
+        seconds, error, retry_after = failure
+        await trio.sleep(seconds)
+        raise MetadataUnavailable(error, name, retry_after)
+
+    def heal(self) -> None:
+        """From now on it answers."""
+        self._plan.clear()

@@ -1,0 +1,453 @@
+"""One simulated life of a real shard: a scenario is played, then everything heals, and the shard is judged.
+
+    simulate(Scenario.of(7)).digest        # the same in every process
+
+Judged are: every step, by the invariants (:mod:`gatewright.harness.monitor`) and as a step of the table; that no two
+sockets are open together; that after the faults the shard is ready again, or failed for a reason that the scenario
+holds, in bounded time; that every call of the user's ends; and that nothing is left: no task, no stream, no slot.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import math
+import random
+from collections.abc import Callable, Generator, Iterator
+from typing import Final, cast
+
+import attrs
+import trio
+import trio.testing
+
+from gatewright.fsm.core import ShardCore
+from gatewright.fsm.journal import Record
+from gatewright.harness.fake import CloseFrame, Connection, FakeGateway, MetadataAnswered, Rules, Side
+from gatewright.harness.fake.faults import FAULTS, UNREACHABLE, Phase, connections_of
+from gatewright.harness.fake.population import guild
+from gatewright.harness.monitor import Monitor, monitored
+from gatewright.harness.sim.choices import Choices
+from gatewright.harness.sim.deeds import GUILD, Stage
+from gatewright.harness.sim.network import Network
+from gatewright.harness.sim.paths import PathOfTheTable
+from gatewright.harness.sim.scenario import FATAL, FEWEST_FAULTS, Registering, Scenario
+from gatewright.harness.sim.scheduler import Scheduler, scheduled
+from gatewright.harness.sim.seams import (
+    MemoryMetadata,
+    MemoryStore,
+    RegistrationBroke,
+    SimulatedGate,
+    SimulatedRegistration,
+    real_gate,
+)
+from gatewright.spec.intents import Intents
+from gatewright.spec.rows import Row
+from gatewright.spec.states import State
+from gatewright.spec.table import TABLE
+from gatewright.transport.dispatch import Dispatch
+from gatewright.transport.errors import ShardFailed, ShardStopped
+from gatewright.transport.metadata import HttpMetadataSource
+from gatewright.transport.queue import QueuePolicy
+from gatewright.transport.shard import Shard
+from gatewright.transport.token import Token
+
+HEALED_WITHIN: Final = 2 * 3600.0
+"""Virtual seconds after the last fault in which a shard is ready for good, or failed. The longest patience of a shard
+is an hour: for a READY that an overloaded server does not send."""
+KEPT: Final = 100.0
+"""Virtual seconds for which `ready` must last to count: two heartbeats."""
+LEFT_WITHIN: Final = 30.0
+"""Virtual seconds in which a block is left."""
+
+MOST_PASSES: Final = 1_000_000
+"""More than any simulation takes; one that never rests would hang otherwise."""
+
+_LONG: Final = 100.0
+"""Virtual seconds for which a state is waited for in which something is to be done."""
+_ENDS: Final = frozenset({State.STOPPED, State.FAILED})
+_PATIENCE: Final = 4000.0
+"""Virtual seconds for which the connections of a scenario are waited for."""
+_TOKEN: Final = "MTIzNDU2Nzg5MDEyMzQ1Njc4.sim.token"  # noqa: S105 - it opens nothing but the fake
+_WALL: Final = 1_700_000_000.0
+
+
+class Violation(AssertionError):
+    """A simulated shard did what it must not. `told` holds the last steps."""
+
+    def __init__(self, what: str, told: tuple[str, ...] = ()) -> None:
+        super().__init__(what if not told else what + "\n  " + "\n  ".join(told))
+        self.what = what
+
+
+@attrs.frozen
+class Life:
+    """What came of a scenario."""
+
+    digest: str
+    """Of every step and of everything that the server saw: the same for the same scenario, in any process."""
+    end: State
+    """The state before the block was left."""
+    faults: int
+    """How many faults were played. A shard that ended early has met fewer."""
+    rows: frozenset[str]
+    steps: int
+    passes: int
+    seconds: float
+    """Virtual ones."""
+    story: tuple[str, ...]
+
+
+class SimulatedShard(Shard):
+    """A shard on a monitored core."""
+
+    monitor: Monitor
+    rows: tuple[Row, ...] = TABLE
+
+    def _make_core(self, *, now: float = 0.0) -> ShardCore:
+        self.monitor = Monitor(self._settings, session=self._session)
+        return monitored(self.monitor, table=self.rows, random=self._random, now=now)
+
+
+@attrs.define
+class _Life:
+    """A life that is being lived."""
+
+    scenario: Scenario
+    network: Choices
+    schedule: Choices
+    path: PathOfTheTable
+    rows: tuple[Row, ...]
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    whole: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    end: State = State.IDLE
+    faults: int = 0
+    cancelled_at: float | None = None
+    seconds: float = 0.0
+    seen: str = ""
+
+    def before_pass(self, number: int) -> None:
+        """Called before each pass."""
+        if number == self.scenario.cancel_at:
+            self.cancelled_at = trio.current_time()
+            self.scope.cancel()
+        if number >= MOST_PASSES:
+            self.whole.cancel()
+
+    async def live(self) -> None:
+        """The whole of it, in an event loop."""
+        with self.whole:
+            await self._live()
+        if self.whole.cancelled_caught:
+            raise self.violation(f"{MOST_PASSES} passes were not enough: something never rests")
+
+    async def _live(self) -> None:
+        tasks = trio.lowlevel.current_statistics().tasks_living
+        scenario = self.scenario
+        script = [plan for name, phase in scenario.connections for plan in connections_of(FAULTS[name], phase)]
+        fake = FakeGateway(
+            token=_TOKEN,
+            guilds=[guild(GUILD, member_count=3)],
+            listen=False,
+            rules=Rules(required_shards=1),
+            script=[*script, Connection()] if script else (),
+            metadata_script=[*(FAULTS[name].metadata(Phase.FETCHING_METADATA)[0] for name in scenario.metadata), ()],
+        )
+        async with fake, trio.open_nursery() as servers:
+            network = Network(fake.serve_stream, servers, self.network, unreachable=UNREACHABLE)
+            await self._in_front_of(fake, network)
+            with trio.move_on_after(60.0):  # the server waits for a while before it believes that somebody is gone
+                while trio.lowlevel.current_statistics().tasks_living > tasks + 1 and fake.open_connections:  # noqa: ASYNC110 - nobody tells
+                    await trio.sleep(1.0)
+            servers.cancel_scope.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        left = trio.lowlevel.current_statistics()
+        if left.tasks_living > tasks:
+            raise self.violation(f"{left.tasks_living - tasks} tasks are left")
+        if left.seconds_to_next_deadline != math.inf:
+            raise self.violation("a timer is left")
+        self.seconds = trio.current_time()
+        self.seen = repr(list(fake.log))
+
+    def violation(self, what: str) -> Violation:
+        """Something that must not be."""
+        return Violation(what, tuple(self.path.told[-40:]))
+
+    async def _in_front_of(self, fake: FakeGateway, network: Network) -> None:
+        scenario = self.scenario
+        source = random.Random(1)
+        gate = SimulatedGate(scenario.gates, real_gate(source.random))
+        token = Token(_TOKEN)
+        memory = MemoryMetadata(scenario.metadata, fake.url)
+        registration = SimulatedRegistration(scenario.registering)
+        shard = SimulatedShard(
+            token,
+            intents=Intents.GUILDS | Intents.GUILD_MEMBERS | Intents.GUILD_VOICE_STATES,
+            registrations=[registration],
+            session=scenario.session,
+            store=MemoryStore() if scenario.stored else None,
+            settings=attrs.evolve(scenario.settings, fallback_url=fake.url),
+            queue=scenario.queue,
+            ack="manual" if scenario.manual else "auto",
+            compress=scenario.compress,
+            metadata=HttpMetadataSource(token, base_url=fake.metadata_url, opener=network) if scenario.http else memory,
+            opener=network,
+            gate=gate,
+            random=source.random,
+            wall_clock=lambda: _WALL + trio.current_time(),
+            observers=[self.path],
+            watch_loop=False,
+        )
+        shard.rows = self.rows
+        tasks = trio.lowlevel.current_statistics().tasks_living
+        stage: Stage | None = None
+        began = left = 0.0
+        try:
+            async with trio.open_nursery() as users:
+                stage = Stage(shard, fake, network, users)
+                stage.absent_until = scenario.absent
+                with self.scope:
+                    async with shard:
+                        # Drawn from the system's chance, and the one thing of a shard's that no seam decides.
+                        shard._commands().book._nonce = "0123456789abcdef"
+                        users.start_soon(self._consume, shard, stage)
+                        await self._play(stage, gate)
+                        memory.heal()
+                        gate.heal()
+                        await self._recover(stage)
+                        self.end = shard.state
+                        began = trio.current_time()
+                if self.cancelled_at is not None:
+                    self.end, began = shard.state, self.cancelled_at
+                left = trio.current_time()
+                with trio.move_on_after(LEFT_WITHIN) as patience:
+                    while stage.answered < stage.asked:  # noqa: ASYNC110 - nobody tells
+                        await trio.sleep(1.0)
+                if patience.cancelled_caught:
+                    raise self.violation(f"I16: {stage.asked - stage.answered} calls of the user's never end")
+                users.cancel_scope.cancel()
+        except* (ShardFailed, RegistrationBroke, trio.TooSlowError) as group:
+            self._check_errors(group, shard, fake)
+        if self.path.fault is not None:
+            raise self.path.fault
+        if left - began > LEFT_WITHIN:
+            raise self.violation(f"I04: the block was left after {left - began:g} s")
+        self._check_leaks(shard, network, gate, registration, tasks)
+
+    async def _play(self, stage: Stage, gate: SimulatedGate) -> None:
+        """All that the scenario holds; then the planned connections are waited for, and three faults there must be."""
+        scenario, shard = self.scenario, stage.shard
+        for act in scenario.acts:
+            if act.during is not None:
+                with trio.move_on_after(_LONG), contextlib.suppress(ShardFailed, ShardStopped):
+                    await shard.wait_for(act.during)
+            await trio.sleep(act.after)
+            stage.do(act)
+            self.faults += act.is_fault
+        planned = len(stage.fake.script)
+        with trio.move_on_after(_PATIENCE):
+            while stage.fake.connections < planned and shard.state not in _ENDS:  # noqa: ASYNC110 - nobody tells
+                await trio.sleep(5.0)
+        self.faults += min(len(scenario.connections), stage.fake.connections) + gate.troubles
+        self.faults += min(len(scenario.metadata), shard._core._context.request)
+        self.faults += scenario.registering is not Registering.FINE
+        while self.faults < FEWEST_FAULTS and shard.state not in _ENDS:
+            await trio.sleep(1.0)
+            if shard.state is State.SUSPENDED:
+                shard.connect()
+            for link in stage.network.live:
+                link.reset()
+                self.faults += 1
+        await trio.sleep(1.0)
+
+    async def _recover(self, stage: Stage) -> None:
+        shard = stage.shard
+        stage.heal()
+        until = trio.current_time() + HEALED_WITHIN
+        while shard.state not in _ENDS:
+            if trio.current_time() > until:
+                raise self.violation(f"{HEALED_WITHIN:g} s after the last fault it is in {shard.state}")
+            if shard.state is State.SUSPENDED:
+                shard.connect()
+            elif shard.state is not State.READY:
+                with trio.move_on_at(until + 1.0):
+                    await shard.wait_for(State.READY, State.SUSPENDED, State.STOPPED, State.FAILED)
+            else:
+                with trio.move_on_after(KEPT) as kept:
+                    async for _ in shard.transitions():
+                        break
+                if kept.cancelled_caught:
+                    return
+
+    async def _consume(self, shard: Shard, stage: Stage) -> None:
+        unhandled: list[Dispatch] = []
+        with contextlib.suppress(ShardFailed):
+            async for dispatch in shard:
+                wait = stage.absent_until - trio.current_time()
+                if wait > 0:
+                    await trio.sleep(wait)
+                if self.scenario.manual:
+                    unhandled.append(dispatch)
+                    if len(unhandled) >= 3:
+                        while unhandled:
+                            unhandled.pop().ack()
+
+    # -- judging -------------------------------------------------------------------------------------------------------
+
+    def _check_errors(self, group: BaseExceptionGroup[Exception], shard: Shard, fake: FakeGateway) -> None:
+        """Whatever came out of the block must be there for a reason that the scenario holds."""
+        for error in _leaves(group):
+            if isinstance(error, (RegistrationBroke, trio.TooSlowError)):
+                if self.scenario.registering is Registering.FINE:
+                    raise self.violation(f"{error!r} came from nowhere") from error
+            elif not self._may_fail(shard, fake):
+                raise self.violation(f"it failed without a reason: {error}") from error
+
+    def _may_fail(self, shard: Shard, fake: FakeGateway) -> bool:
+        failure, scenario = shard._core.failure, self.scenario
+        assert failure is not None
+        match failure.kind:
+            case "close_code":
+                sent = {frame.code for frame in fake.log.of(CloseFrame) if frame.by is Side.SERVER}
+                return failure.code in sent & FATAL
+            case "metadata":
+                answers = {answer.status for answer in fake.log.of(MetadataAnswered)}
+                return "metadata_401" in scenario.metadata and (not scenario.http or 401 in answers)
+            case "registration":
+                return scenario.registering in {Registering.FAILS, Registering.HANGS}
+            case "attempts":
+                return scenario.settings.max_attempts is not None
+            case "consumer":
+                return scenario.queue.policy is QueuePolicy.FAIL
+            case _:
+                return False
+
+    def _check_leaks(
+        self, shard: Shard, network: Network, gate: SimulatedGate, registration: SimulatedRegistration, tasks: int
+    ) -> None:
+        # `idle`: the block was never entered, because its store was still being read.
+        if shard.state not in {State.IDLE, State.STOPPED, State.FAILED, State.SUSPENDED}:
+            raise self.violation(f"I04: the block was left, and the shard is in {shard.state}")
+        if network.open:
+            raise self.violation(f"{network.open} streams are left open")
+        if gate.unsettled:
+            raise self.violation(f"{gate.unsettled} slots were neither used nor given back")
+        if registration.applied:
+            raise self.violation("I14: a registration was not taken back")
+        if shard._core.next_deadline() is not None:
+            raise self.violation("I13: a timer of the core is still armed")
+        if self.scenario.http:
+            return  # a metadata request may be open beside the websocket
+        if network.most_open > 1:
+            raise self.violation("I01: two sockets were open together")
+
+
+def _leaves(group: BaseException) -> Generator[BaseException]:
+    if isinstance(group, BaseExceptionGroup):
+        for error in cast("BaseExceptionGroup[BaseException]", group).exceptions:
+            yield from _leaves(error)
+    else:
+        yield group
+
+
+@attrs.frozen
+class Attempt:
+    """A life that was tried: what came of it, or what went wrong, and the scenario with all its numbers written out."""
+
+    scenario: Scenario
+    life: Life | None
+    error: BaseException | None
+
+    @property
+    def signature(self) -> str:
+        """What failures of one kind have in common; empty when nothing failed."""
+        if self.error is None:
+            return ""
+        return getattr(self.error, "id", "") or f"{type(self.error).__name__}: {str(self.error)[:24]}"
+
+
+def attempt(
+    scenario: Scenario,
+    *,
+    rows: tuple[Row, ...] = TABLE,
+    observe: Callable[[Record], None] | None = None,
+) -> Attempt:
+    """Lives a scenario in an event loop of its own, and returns what went wrong instead of raising it."""
+    network = Choices(scenario.network, scenario.network_seed)
+    schedule = Choices(scenario.schedule, scenario.schedule_seed, ordinary=0.5)
+    path = PathOfTheTable(rows, observe)
+    life = _Life(scenario, network, schedule, path, rows)
+    scheduler = Scheduler(schedule, on_pass=life.before_pass)
+    error: BaseException | None = None
+    with _quiet(), scheduled(scheduler):
+        try:
+            trio.run(life.live, clock=trio.testing.MockClock(autojump_threshold=0))
+        except Exception as raised:  # noqa: BLE001 - whatever it is, it was found
+            error = next(_leaves(raised))
+    written = attrs.evolve(
+        scenario,
+        network=tuple(network.used),
+        network_seed=None,
+        schedule=tuple(schedule.used),
+        schedule_seed=None,
+    )
+    if error is not None:
+        return Attempt(written, None, error)
+    text = "\n".join((*path.told, life.seen))
+    return Attempt(
+        written,
+        Life(
+            digest=hashlib.sha256(text.encode()).hexdigest(),
+            end=life.end,
+            faults=life.faults,
+            rows=frozenset(path.taken),
+            steps=len(path.told),
+            passes=scheduler.passes,
+            seconds=life.seconds,
+            story=tuple(path.told),
+        ),
+        None,
+    )
+
+
+def simulate(scenario: Scenario, *, rows: tuple[Row, ...] = TABLE) -> Life:
+    """Lives a scenario in an event loop of its own.
+
+    Args:
+        scenario: what happens.
+        rows: the table, or a weaker one.
+
+    Raises:
+        Violation: something is left, or did not come to pass in time.
+        InvariantViolated: a step broke an invariant.
+        NotAPath: the journal is no path of the table.
+        Exception: whatever the shard raised that it should not.
+    """
+    tried = attempt(scenario, rows=rows)
+    if tried.error is not None:
+        raise tried.error
+    assert tried.life is not None
+    return tried.life
+
+
+def cancellations(scenario: Scenario, *, every: int = 1) -> Iterator[Attempt]:
+    """The same life again and again, with the user's block cancelled at each pass of the scheduler in turn.
+
+    Args:
+        scenario: what happens.
+        every: only at each so-manieth pass.
+    """
+    passes = simulate(scenario).passes
+    for number in range(0, passes, every):
+        yield attempt(attrs.evolve(scenario, cancel_at=number))
+
+
+@contextlib.contextmanager
+def _quiet() -> Generator[None]:
+    """Nothing that a simulated shard has to say is news."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)

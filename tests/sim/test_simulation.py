@@ -1,0 +1,134 @@
+"""Simulated lives of the real shard: none is violated, each comes back, and what is wrong is seen."""
+
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import attrs
+import pytest
+from hypothesis import given, settings
+
+from gatewright.harness.fake.faults import Phase
+from gatewright.harness.sim import Act, Deed, Scenario, attempt, cancellations, shrink, simulate
+from gatewright.harness.sim.run import main
+from gatewright.harness.sim.scenario import FEWEST_FAULTS
+from gatewright.harness.sim.strategies import scenarios
+from gatewright.spec.effects import AbortSocket, SendHeartbeat
+from gatewright.spec.settings import Settings
+from gatewright.spec.states import State
+from gatewright.transport.keeping import SessionKeeper
+from tests.support.tables import SHIPPED, Weakened
+
+ROOT = Path(__file__).parents[2]
+
+
+@given(scenario=scenarios())
+def test_no_drawn_life_is_violated(scenario: Scenario) -> None:
+    simulate(scenario)
+
+
+def test_no_life_of_a_seed_is_violated() -> None:
+    lives = [simulate(Scenario.of(seed)) for seed in range(100)]
+    assert {life.end for life in lives} == {State.READY, State.FAILED, State.STOPPED}
+    assert sum(life.faults >= FEWEST_FAULTS for life in lives) > 80
+    assert len(frozenset[str]().union(*(life.rows for life in lives))) > 100
+
+
+def test_a_seed_holds_at_least_three_faults() -> None:
+    assert all(Scenario.of(seed).faults >= FEWEST_FAULTS for seed in range(500))
+
+
+def test_a_seed_is_the_same_life_in_every_process() -> None:
+    code = "from gatewright.harness.sim import *; print([simulate(Scenario.of(n)).digest for n in range(40, 60)])"
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(found) == 1
+    assert len(set(eval(found.pop()))) == 20
+
+
+def test_a_life_comes_back_from_its_numbers() -> None:
+    tried = attempt(Scenario.of(11))
+    assert tried.scenario.schedule_seed is None
+    again = attempt(tried.scenario)
+    assert tried.life is not None
+    assert again.life == tried.life
+    assert attempt(attrs.evolve(Scenario.of(11), schedule_seed=1)).life != tried.life
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        pytest.param(Scenario(), id="plain"),
+        pytest.param(Scenario(stored=True, acts=(Act(2.0, Deed.SUSPEND), Act(1.0, Deed.CONNECT))), id="stored"),
+        pytest.param(Scenario(http=True, connections=(("fin", Phase.READY),)), id="resuming"),
+        pytest.param(Scenario(acts=(Act(3.0, Deed.MEMBERS), Act(0.0, Deed.VOICE), Act(1.0, Deed.CUT))), id="asking"),
+    ],
+)
+def test_a_cancellation_at_any_checkpoint_leaves_nothing(scenario: Scenario) -> None:
+    # Each checkpoint in turn, over all of these tests: every third here, and the others in a long run.
+    lives = 0
+    for tried in cancellations(scenario, every=1 if settings().max_examples > 1000 else 3):
+        lives += 1
+        assert tried.error is None, f"cancelled at pass {tried.scenario.cancel_at}: {tried.error}"
+    assert lives > 50
+
+
+def test_a_cancellation_that_leaves_something_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unshielded(self: SessionKeeper) -> None:
+        self._scope.shield = False
+        await original(self)
+
+    original = SessionKeeper.run
+    monkeypatch.setattr(SessionKeeper, "run", unshielded)
+    # Only in some orders: the task that saves must see the cancellation before the block does.
+    early = itertools.islice(cancellations(Scenario(stored=True, schedule_seed=3)), 60)
+    assert any(tried.error is not None for tried in early)
+
+
+@pytest.mark.parametrize(
+    ("weaker", "within"),
+    [
+        pytest.param(SHIPPED.without_effect(AbortSocket, "stalled.deadline_passed"), 20, id="a dark peer is kept"),
+        pytest.param(SHIPPED.without_effect(SendHeartbeat, "ready.heartbeat_due.beat"), 20, id="no heartbeat"),
+        pytest.param(SHIPPED.without("connecting.deadline_passed"), 100, id="a handshake without an end"),
+        pytest.param(SHIPPED.without_update("drop_session", "ready.stop"), 100, id="1000 and then RESUME"),
+    ],
+)
+def test_a_weaker_table_is_seen(weaker: Weakened, within: int) -> None:
+    assert any(attempt(Scenario.of(seed), rows=weaker.rows).error is not None for seed in range(within))
+
+
+def _chances(scenario: Scenario) -> int:
+    return sum(number != 0 for number in (*scenario.schedule, *scenario.network))
+
+
+def test_what_fails_becomes_small() -> None:
+    rows = SHIPPED.without_effect(AbortSocket, "stalled.deadline_passed").rows
+    seed = next(seed for seed in range(400) if attempt(Scenario.of(seed), rows=rows).error is not None)
+    large = attempt(Scenario.of(seed), rows=rows)
+    small = shrink(large.scenario, play=lambda scenario: attempt(scenario, rows=rows))
+    assert small.error is not None
+    assert small.scenario.faults <= 2
+    assert small.signature == large.signature
+    assert 2 * _chances(small.scenario) < _chances(large.scenario)
+    assert small.scenario.settings == Settings()
+    with pytest.raises(ValueError, match="does not fail"):
+        shrink(Scenario())
+
+
+def test_the_command_runs_seeds_and_brings_one_back(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--lives", "10", "--jobs", "1"]) == 0
+    assert "10 lives (seeds 0 to 9), 0 violations" in capsys.readouterr().out
+    assert main(["--seed", "3"]) == 0
+    assert "digest" in capsys.readouterr().out

@@ -42,6 +42,7 @@ class Part:
 PARTS = {
     part.name: part
     for part in (
+        Part("cc", ("cc",), "apt install build-essential"),
         Part("chromium", ("chromium", "chromium-browser", "google-chrome"), "apt install chromium"),
         Part("discord.py", (), "pip install 'gatewright[discordpy]'", module="discord"),
         Part("disnake", (), "make adapters", module="disnake"),

@@ -1,0 +1,15 @@
+"""L3 of the proof kit: a table and its environment as models for other tools, which know nothing of our explorer.
+
+    text = promela(table, environment, bounds)
+    found = run_spin(text)
+    found.states == explore(table, environment, bounds).states
+
+A model is written from the rows, the actions and the trees of their expressions; its size does not depend on how many
+states there are. What the explorer does with them afterwards (working out what is constant, generating code, packing
+states into numbers, searching) has no part in it, so that a fault there is seen as a difference.
+"""
+
+from gatewright.harness.export.promela import promela
+from gatewright.harness.export.spin import SpinError, SpinResult, run_spin, spin_is_here
+
+__all__ = ["SpinError", "SpinResult", "promela", "run_spin", "spin_is_here"]

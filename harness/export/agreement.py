@@ -1,0 +1,100 @@
+"""Whether Spin and the explorer say the same of a table: the same verdict, and as many states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+import attrs
+
+from gatewright.harness.explore.environment import Environment
+from gatewright.harness.explore.mutants import Mutant
+from gatewright.harness.explore.program import Compiler
+from gatewright.harness.explore.properties import Shape
+from gatewright.harness.explore.search import Bounds, explore
+from gatewright.harness.explore.table import Table
+from gatewright.harness.export.promela import promela
+from gatewright.harness.export.spin import run_spin
+from gatewright.spec.errors import TableError
+
+_UNSAFE: Final = {"safety", "edge", "illegal"}
+
+
+@attrs.frozen(kw_only=True)
+class Agreement:
+    """What both found at one bound; `explorer` and `spin` are ``holds`` or what broke."""
+
+    values: Mapping[str, int]
+    states: int
+    spin_states: int
+    explorer: str
+    spin: str
+    seconds: float
+    """What Spin took, with the compiler."""
+
+    @property
+    def agreed(self) -> bool:
+        """The verdicts are the same, and where nothing broke, the states as many."""
+        if (self.explorer == "holds") != (self.spin == "holds"):
+            return False
+        return self.explorer != "holds" or self.states == self.spin_states
+
+    def as_dict(self) -> dict[str, Any]:
+        """In the types of JSON."""
+        return {
+            "values": dict(self.values),
+            "states": self.states,
+            "spin_states": self.spin_states,
+            "explorer": self.explorer,
+            "spin": self.spin,
+            "agreed": self.agreed,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def compare(table: Table, environment: Environment, bounds: Bounds, compiler: Compiler | None = None) -> Agreement:
+    """Asks both; `compiler` as for :func:`~gatewright.harness.explore.explore`.
+
+    Both judge states and steps: `always`, `edge`, cells without a row, cells that are undecided. What must come to
+    pass (`eventually`) is judged by the explorer alone, since its fairness and its time are its own.
+
+    Raises:
+        SpinError: Spin is absent or did not finish.
+        TableError: the table cannot be explored, or has more states than the bounds allow.
+    """
+    environment = _judged(environment)
+    report = explore(table, environment, bounds, coverage=False, compiler=compiler)
+    if report.verdict == "limit":
+        raise TableError(f"{table.name} has more than {bounds.most} states within these bounds")
+    found = run_spin(promela(table, environment, bounds))
+    return Agreement(
+        values=bounds.values,
+        states=report.states,
+        spin_states=found.states,
+        explorer=report.verdict if report.verdict in _UNSAFE else "holds",
+        spin=found.violated or "holds",
+        seconds=found.seconds,
+    )
+
+
+def compared(
+    table: Table, environment: Environment, bounds: Bounds, mutants: Iterable[Mutant]
+) -> Iterator[tuple[Mutant, Agreement]]:
+    """Asks both of each mutant of `table` that reaches an explorer: those that lint refuses are left out."""
+    judged = _judged(environment)
+    compiler = Compiler(table, judged, judged.properties)
+    for mutant in mutants:
+        if any(True for _ in mutant.table.findings(mutant.table.rows)):
+            continue
+        try:
+            yield mutant, compare(mutant.table, environment, bounds, None if mutant.own_code else compiler)
+        except TableError:
+            continue  # so the compiler refuses it, or it has no end
+        finally:
+            compiler.forget_all_but(table.rows)
+
+
+def _judged(environment: Environment) -> Environment:
+    """With the properties that both judge."""
+    judged = tuple(item for item in environment.properties if item.shape in {Shape.ALWAYS, Shape.EDGE})
+    return attrs.evolve(environment, properties=judged)

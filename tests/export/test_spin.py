@@ -1,0 +1,104 @@
+"""Spin on the exported models: it stores as many states as the explorer finds, and says the same of weaker tables."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import attrs
+import pytest
+
+from examples.door_lock import door
+from gatewright.harness.explore import Bounds, Property, always, edge, flag
+from gatewright.harness.explore.gateway import MUTATION_STAGES, without_deadline
+from gatewright.harness.explore.gateway_environment import gateway_environment
+from gatewright.harness.explore.gateway_table import SMALL, gateway_table
+from gatewright.harness.explore.mutants import mutants
+from gatewright.harness.export import SpinError, promela, run_spin
+from gatewright.harness.export.agreement import compare, compared
+from gatewright.spec.errors import TableError
+from tests.support.requires import requires
+
+pytestmark = [requires("spin"), requires("cc"), pytest.mark.slow]
+
+SAMPLE, SEED = 5, 4
+"""Of the shard's mutants; docs/proof.md has what came of 50."""
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"faults": 0, "commands": 0},
+        {"faults": 0, "commands": 1},
+        {"faults": 0, "commands": 2, "strict": 0, "capped": 0, "session": 0},
+        {"faults": 1, "commands": 0, "strict": 1, "capped": 1},
+        {"faults": 1, "commands": 1, "strict": 0, "capped": 1, "session": 0},
+    ],
+    ids=str,
+)
+def test_spin_stores_as_many_states_of_the_shard_as_the_explorer(values: dict[str, int]) -> None:
+    found = compare(gateway_table(settings=SMALL), gateway_environment(), Bounds(values=values))
+    assert (found.spin, found.explorer) == ("holds", "holds")
+    assert found.spin_states == found.states > 5_000
+
+
+def test_spin_and_the_explorer_agree_on_mutants_of_the_shard() -> None:
+    table, environment = gateway_table(settings=SMALL), gateway_environment()
+    every = list(mutants(table, table.rows, without_deadline=without_deadline))
+    random.Random(SEED).shuffle(every)
+    bounds = attrs.evolve(MUTATION_STAGES[0], most=200_000)
+    drawn = itertools.islice(compared(table, environment, bounds, every), SAMPLE)
+    found = {mutant.name: each for mutant, each in drawn}
+    assert [name for name, each in found.items() if not each.agreed] == []
+    assert {each.explorer for each in found.values()} > {"holds"}
+
+
+def test_spin_and_the_explorer_agree_on_every_mutant_of_the_door() -> None:
+    table = door.table()
+    drawn = compared(table, door.ENVIRONMENT, Bounds(), mutants(table, table.rows))
+    found = {mutant.name: each for mutant, each in drawn}
+    assert len(found) > 20
+    assert [name for name, each in found.items() if not each.agreed] == []
+    assert {each.explorer for each in found.values()} >= {"holds", "safety", "illegal"}
+
+
+@pytest.mark.parametrize("tries", [0, 1, 2, 3])
+def test_a_bound_of_the_exploration_is_a_bound_of_the_model(tries: int) -> None:
+    found = compare(door.table(), door.ENVIRONMENT, Bounds(values={"tries": tries}))
+    assert found.agreed
+    assert found.spin_states == found.states == [3, 7, 12, 17][tries]
+
+
+def test_each_first_value_is_tried() -> None:
+    twice = attrs.evolve(door.ENVIRONMENT, variables=(*door.ENVIRONMENT.variables, flag("sunny", False, True)))
+    assert compare(door.table(), twice, Bounds()).spin_states == 34
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        always("X", "nobody gets in", "state != Door.OPEN"),
+        edge("X", "it never closes", "before.state != Door.OPEN"),
+        edge("X", "the bolt stays", "not does('unbolt')"),
+        edge("X", "blame is forgotten", "not updated('blame') or not assigned('wrong')"),
+        edge("X", "no row of that name is taken", "row != 'locked.code.blocked'"),
+        edge("X", "codes do nothing", "event != 'code' or not moves"),
+        edge("X", "counts stay", "wrong <= before.wrong"),
+    ],
+    ids=lambda item: item.text,
+)
+def test_what_does_not_hold_is_seen_by_both(broken: Property) -> None:
+    environment = attrs.evolve(door.ENVIRONMENT, properties=(broken,))
+    found = compare(door.table(), environment, Bounds())
+    assert found.agreed
+    assert "assertion violated" in found.spin
+
+
+def test_a_model_that_spin_refuses_is_an_error() -> None:
+    with pytest.raises(SpinError, match="syntax error"):
+        run_spin(promela(door.table(), door.ENVIRONMENT) + "nonsense")
+
+
+def test_a_table_with_more_states_than_allowed_is_no_agreement() -> None:
+    with pytest.raises(TableError, match="more than 5 states"):
+        compare(door.table(), door.ENVIRONMENT, Bounds(most=5))

@@ -62,12 +62,99 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_check(commands)
+    _add_conform(commands)
     _add_demo(commands)
     _add_diagram(commands)
     _add_fake(commands)
     _add_info(commands)
     _add_run(commands)
     return parser
+
+
+# -- check -------------------------------------------------------------------------------------------------------------
+
+
+def _add_check(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "check",
+        help="prove the table: lint, every state, mutants, and the same by Spin; for a table of yours, too",
+        description="Runs the layers L0 to L3 of docs/proof.md on the shipped table, or on yours. The exit status is 0 "
+        "only if everything holds. The shipped table takes a few minutes.",
+    )
+    parser.add_argument(
+        "table",
+        nargs="?",
+        metavar="PATH.TO:TABLE",
+        help="a Table, a Subject, or a function that gives one; the shipped table by default",
+    )
+    parser.add_argument(
+        "--environment", metavar="PATH.TO:ENVIRONMENT", help="of a Table; ENVIRONMENT beside the table by default"
+    )
+    parser.add_argument(
+        "--bound", action="append", default=[], metavar="NAME=N", help="the first value of a variable, such as faults=1"
+    )
+    some = parser.add_mutually_exclusive_group()
+    some.add_argument("--mutants", default="100", metavar="N", help="how many are drawn (100), or all")
+    some.add_argument("--no-mutants", action="store_true", help="leave out L2")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="draws the mutants; 1 by default")
+    parser.add_argument(
+        "--least-score", type=float, default=0.99, metavar="X", help="the part of the mutants to be noticed; 0.99"
+    )
+    parser.add_argument("--no-spin", action="store_true", help="leave out L3")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=_check)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from gatewright.harness import check
+
+    drawn = 0 if arguments.no_mutants else check.parse_mutants(arguments.mutants)
+    options = check.Options(
+        values=check.parse_values(arguments.bound),
+        mutants=drawn,
+        seed=arguments.seed,
+        spin=not arguments.no_spin,
+        least_score=arguments.least_score,
+        json=arguments.json,
+    )
+    subject = check.shipped() if arguments.table is None else check.load(arguments.table, arguments.environment)
+    return check.run(subject, options)
+
+
+# -- conform -----------------------------------------------------------------------------------------------------------
+
+
+def _add_conform(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "conform",
+        help="compare the journal of a shard with the table, and name the first step that does not conform",
+        description="Reads a journal, one JSON object a line (what `gatewright run --json` prints, or what "
+        "gatewright.harness.conform.dump writes), and follows it through the table. The exit status is 0 only if every "
+        "step conforms.",
+    )
+    parser.add_argument("journal", metavar="JOURNAL.JSONL", help="the file")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=_conform)
+
+
+def _conform(arguments: argparse.Namespace) -> int:
+    import json
+    from pathlib import Path
+
+    from gatewright.harness.conform import conform
+
+    with Path(arguments.journal).open(encoding="utf-8") as lines:
+        found = conform(lines)
+    if arguments.json:
+        print(json.dumps(found.as_dict()))
+    elif found.deviation is not None:
+        print(found.deviation)
+    elif found.steps:
+        print(f"{found.steps} steps of {found.shards} shard{'s' * (found.shards != 1)}: all are rows of the table")
+    else:
+        print("there is no step in it")
+    return 0 if found.ok else 1
 
 
 # -- demo --------------------------------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ def run_spin(model: str, *, seconds: float = 600.0) -> SpinResult:
         SpinError: Spin is not installed, refuses the model, or does not finish in time.
     """
     if not spin_is_here():
-        raise SpinError("spin and a C compiler are needed: apt install spin gcc")
+        raise SpinError("spin and a C compiler are needed: apt install spin build-essential")
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="gatewright-spin-") as folder:
         where = Path(folder)

@@ -1,0 +1,341 @@
+"""`gatewright check`: the layers L0 to L3 of the proof on one table, with a progress display, as text or as JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import itertools
+import json
+import random
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, cast
+
+import attrs
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from gatewright.harness.explore.environment import Environment
+from gatewright.harness.explore.lint import findings
+from gatewright.harness.explore.mutants import Judge, Outcome, Score, mutants
+from gatewright.harness.explore.properties import Shape
+from gatewright.harness.explore.search import Bounds, Report, explore
+from gatewright.harness.explore.table import Table
+from gatewright.harness.export.agreement import Agreement, compare
+from gatewright.harness.export.spin import spin_is_here
+from gatewright.spec.errors import ConfigurationError, TableError
+
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+@attrs.frozen(kw_only=True)
+class Subject:
+    """What is proved, and how far.
+
+    Attributes:
+        table, environment: the machine, and what surrounds it.
+        bounds: of the exploration.
+        stages: of the mutants, the small ones first; the bounds of the exploration if there are none.
+        spin: of the comparison with Spin; likewise.
+        justified: ids of rows that cannot be taken, to the reason.
+        without_deadline: makes a table of which one state forgets its deadline.
+    """
+
+    table: Table
+    environment: Environment
+    bounds: Bounds = Bounds()  # noqa: RUF009 - it is frozen
+    stages: tuple[Bounds, ...] = ()
+    spin: tuple[Bounds, ...] = ()
+    justified: Mapping[str, str] = _NONE
+    without_deadline: Callable[[Table, Enum], Table] | None = None
+
+
+SPIN_BOUNDS: Final = tuple(
+    Bounds(values=values)
+    for values in (
+        {"faults": 0, "commands": 0},
+        {"faults": 0, "commands": 1},
+        {"faults": 0, "commands": 2, "strict": 0, "capped": 0, "session": 0},
+        {"faults": 1, "commands": 0, "strict": 1, "capped": 1},
+        {"faults": 1, "commands": 1, "strict": 0, "capped": 1, "session": 0},
+    )
+)
+"""For the shipped table: small ones, of which every side of the table has its part."""
+
+
+def shipped() -> Subject:
+    """The gateway."""
+    from gatewright.harness.explore import gateway
+    from gatewright.harness.explore.gateway_environment import gateway_environment
+    from gatewright.harness.explore.gateway_table import SMALL, gateway_table
+
+    return Subject(
+        table=gateway_table(settings=SMALL),
+        environment=gateway_environment(),
+        bounds=gateway.DEFAULT,
+        stages=gateway.MUTATION_STAGES,
+        spin=SPIN_BOUNDS,
+        justified=gateway.justified(),
+        without_deadline=gateway.without_deadline,
+    )
+
+
+def load(path: str, environment: str | None = None) -> Subject:
+    """What ``package.module:name`` names: a `Subject`, a `Table`, or a function without arguments that gives one.
+
+    A table needs its environment: the one that `environment` names in the same way, or else what the module of the
+    table calls ``ENVIRONMENT``. Modules are looked for in the working directory, too.
+
+    Raises:
+        ConfigurationError: for a path that leads nowhere, or to something else.
+    """
+    found = _named(path)
+    if isinstance(found, Subject):
+        return found
+    if not isinstance(found, Table):
+        raise ConfigurationError(f"{path} is a {type(found).__name__}; it must be a Table or a Subject")
+    around = _named(environment or f"{path.partition(':')[0]}:ENVIRONMENT")
+    if not isinstance(around, Environment):
+        raise ConfigurationError(f"{environment or path}: {type(around).__name__} is no Environment")
+    return Subject(table=found, environment=around)
+
+
+def _named(path: str) -> object:
+    module, colon, name = path.partition(":")
+    if not (colon and module and name):
+        raise ConfigurationError(f"{path!r} names no object; write package.module:name")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found: object = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"{path}: {error}; modules are looked for in the working directory, too") from error
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise ConfigurationError(f"{path}: {module} has no {name!r}; for a table, name its environment as well")
+        found = getattr(found, part)
+    if callable(found) and not isinstance(found, type):
+        try:
+            return cast("Callable[[], object]", found)()
+        except TypeError as error:
+            raise ConfigurationError(f"{path}: it must be callable without arguments ({error})") from error
+    return found
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """What is asked for. `mutants` is how many are drawn with `seed`: ``None`` for all of them, 0 for none."""
+
+    values: Mapping[str, int] = attrs.field(factory=dict[str, int])
+    mutants: int | None = 100
+    seed: int = 1
+    spin: bool = True
+    least_score: float = 0.99
+    json: bool = False
+
+
+@attrs.define(kw_only=True)
+class Result:
+    """What the layers found; ``None`` for those that were left out."""
+
+    findings: tuple[str, ...] = ()
+    report: Report | None = None
+    score: Score | None = None
+    spin: tuple[Agreement, ...] | None = None
+    spin_available: bool = False
+    least_score: float = 0.99
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why it does not pass, one line each; empty when it does."""
+        found = list(self.findings)
+        if self.report is not None:
+            if self.report.counterexample is not None:
+                found.append(str(self.report.counterexample))
+            elif self.report.verdict == "limit":
+                found.append(f"more than {self.report.states} states; lower the bounds with --bound")
+            found += [
+                name if ": " in name else f"{name}: no state takes this row; remove it, or justify it in a Subject"
+                for name in self.report.untaken
+            ]
+        if self.score is not None and self.score.score < self.least_score:
+            found.append(f"{self.score.score:.1%} of the mutants were noticed; {self.least_score:.1%} are asked for")
+            found += [f"survived: {outcome.mutant.name}" for outcome in self.score.survivors]
+        found += [
+            f"spin disagrees at {dict(each.values)}: {each.explorer} and {each.spin}, {each.states} and "
+            f"{each.spin_states} states"
+            for each in self.spin or ()
+            if not each.agreed
+        ]
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """In the types of JSON."""
+        explored = {} if self.report is None else self.report.as_dict()
+        empty: dict[str, Any] = {"states": 0, "edges": 0, "seconds": 0.0, "states_per_second": 0, "properties": {}}
+        rows: dict[str, Any] = explored.get("rows", {"taken": 0, "justified": 0, "total": 0, "untaken": []})
+        return {
+            "ok": not self.reasons,
+            "findings": list(self.findings),
+            **{name: explored.get(name, value) for name, value in empty.items()},
+            "verdict": explored.get("verdict", "lint"),
+            "rows": rows,
+            "counterexample": explored.get("counterexample"),
+            "mutants": None if self.score is None else self.score.as_dict(),
+            "spin": {
+                "available": self.spin_available,
+                "agreed": None if self.spin is None else all(each.agreed for each in self.spin),
+                "bounds": [each.as_dict() for each in self.spin or ()],
+            },
+        }
+
+
+class Watch:
+    """Shows how far the layers have come, on a terminal; elsewhere it says nothing."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+
+    @contextlib.contextmanager
+    def layer(self, what: str, total: int | None = None) -> Iterator[Callable[[], None]]:
+        """One layer; what it gives is called for each part that is done."""
+        task = self._progress.add_task(what, total=total)
+        yield lambda: self._progress.advance(task)
+        self._progress.update(task, total=total or 1, completed=total or 1)
+
+    def __enter__(self) -> Watch:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+
+def prove(subject: Subject, options: Options, watch: Watch) -> Result:
+    """Runs the layers, each only when the ones before it found nothing."""
+    table, environment = subject.table, subject.environment
+    bounds = attrs.evolve(subject.bounds, values={**subject.bounds.values, **options.values})
+    result = Result(spin_available=spin_is_here(), least_score=options.least_score)
+    with watch.layer("L0  lint"):
+        result.findings = tuple(findings(table, environment))
+    if result.findings:
+        return result
+    try:
+        with watch.layer("L1  every state"):
+            whole = not options.values
+            if not whole:  # small bounds do not reach every row, nor everything that must sometimes be seen
+                kept = tuple(item for item in environment.properties if item.shape is not Shape.SOMETIMES)
+                environment = attrs.evolve(environment, properties=kept)
+            result.report = explore(table, environment, bounds, justified=subject.justified, coverage=whole)
+    except TableError as error:
+        result.findings = tuple(str(error).splitlines())
+        return result
+    except ValueError as error:  # a bound that is none of its variables
+        raise ConfigurationError(str(error)) from error
+    if not result.report.ok:
+        return result
+    if options.mutants != 0:
+        result.score = _mutants(subject, options, bounds, watch)
+    if options.spin and result.spin_available:
+        tried = subject.spin or (bounds,)
+        with watch.layer("L3  Spin", len(tried)) as done:
+            found: list[Agreement] = []
+            for each in tried:
+                found.append(compare(table, environment, each))
+                done()
+            result.spin = tuple(found)
+    return result
+
+
+def _mutants(subject: Subject, options: Options, bounds: Bounds, watch: Watch) -> Score:
+    with watch.layer("L2  the table itself, for comparison"):
+        judge = Judge(subject.table, subject.environment, subject.stages or (bounds,))
+        every = list(mutants(subject.table, judge.taken, without_deadline=subject.without_deadline))
+    if options.mutants is not None and options.mutants < len(every):
+        every = random.Random(options.seed).sample(every, options.mutants)
+    with watch.layer("L2  mutants", len(every)) as done:
+
+        def judged(_: Outcome) -> None:
+            done()
+
+        return judge.score(every, judged)
+
+
+def run(subject: Subject, options: Options) -> int:
+    """Proves, prints, and gives the exit status: 0 when everything holds, 1 when something does not."""
+    with Watch(Console(stderr=True)) as watch:
+        result = prove(subject, options, watch)
+    if options.json:
+        sys.stdout.write(json.dumps(result.as_dict()) + "\n")
+    else:
+        sys.stdout.write("\n".join(_lines(subject, result)) + "\n")
+    return 1 if result.reasons else 0
+
+
+def _lines(subject: Subject, result: Result) -> Iterator[str]:
+    rows = len(subject.table.rows)
+    yield f"L0  lint      {rows} rows, {len(result.findings) or 'no'} finding{'s' * (len(result.findings) != 1)}"
+    report = result.report
+    if report is not None:
+        held = sum(verdict == "holds" for verdict in report.properties.values())
+        rate = f"{report.states_per_second:,.0f} states/s"
+        yield f"L1  states    {report.states:,} states, {report.edges:,} steps, {rate}"
+        yield f"              {held} of {len(report.properties)} properties hold"
+        if report.ok:
+            yield f"              {len(report.taken)} of {rows} rows taken, {len(report.justified)} cannot be"
+    if result.score is not None:
+        score = result.score
+        yield (
+            f"L2  mutants   {len(score.outcomes)} tried, {score.killed} noticed, {score.equivalent} equivalent, "
+            f"{len(score.survivors)} survived: {score.score:.1%}"
+        )
+    if result.spin is not None:
+        agreed = sum(each.agreed for each in result.spin)
+        counts = ", ".join(f"{each.spin_states:,}" for each in itertools.islice(result.spin, 8))
+        yield f"L3  spin      {agreed} of {len(result.spin)} bounds agree, with {counts} states"
+    elif not result.spin_available:
+        yield "L3  spin      left out: spin is not here (apt install spin build-essential)"
+    for reason in result.reasons:
+        yield f"\n{reason}"
+    yield f"\n{'It does not hold.' if result.reasons else 'It holds.'}"
+
+
+def parse_values(texts: Sequence[str]) -> dict[str, int]:
+    """Bounds as ``name=number``.
+
+    Raises:
+        ConfigurationError: for anything else.
+    """
+    values: dict[str, int] = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        if not (name and number.isdecimal()):
+            raise ConfigurationError(f"{text!r} is no bound; write a variable and its first value, such as faults=1")
+        values[name] = int(number)
+    return values
+
+
+def parse_mutants(text: str) -> int | None:
+    """How many mutants; ``None`` for all.
+
+    Raises:
+        ConfigurationError: for anything else.
+    """
+    if text == "all":
+        return None
+    if not text.isdecimal():
+        raise ConfigurationError(f"{text!r} is no number of mutants; write a number, or all")
+    return int(text)

@@ -1,0 +1,102 @@
+"""L0 for any machine: what can be said of a table without exploring it, with the row's id and what to do."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any, Final, cast
+
+from gatewright.harness.explore.environment import Environment
+from gatewright.harness.explore.table import AnyRow, Table, constants, rewriting
+from gatewright.harness.explore.terms import Term, constant, fold, is_true, names_in, term
+from gatewright.spec.errors import TableError
+
+_MOST: Final = 20_000
+"""Valuations that are tried for a pair of rows; the explorer sees the overlaps of larger ones, where they happen."""
+
+
+def findings(table: Table, environment: Environment) -> Iterator[str]:
+    """What is wrong, one sentence each; what the table's own lint says is part of it."""
+    yield from table.findings(table.rows)
+    sound: list[AnyRow] = []
+    seen: set[str] = set()
+    for row in table.rows:
+        faults = list(_row(table, environment, row))
+        if row.id in seen:
+            faults.append(f"{row.id}: two rows have this id; ids are what reports and journals call a row")
+        seen.add(row.id)
+        yield from faults
+        if not faults:
+            sound.append(row)
+    cells: dict[tuple[Any, type[Any]], list[AnyRow]] = {}
+    for row in sound:
+        cells.setdefault((row.source, row.event), []).append(row)
+    for cell in cells.values():
+        for one, other in itertools.combinations(cell, 2):
+            yield from _overlap(table, environment, one, other)
+
+
+def _row(table: Table, environment: Environment, row: AnyRow) -> Iterator[str]:
+    states = ", ".join(str(state.value) for state in table.states)
+    for which, state in (("source", cast("object", row.source)), ("target", cast("object", row.target))):
+        if state not in table.states and not (which == "target" and state is None):
+            yield f"{row.id}: unknown state {state!r} as its {which}; the states are {states}"
+    try:
+        for name in sorted(names_in(row.guard)) if row.guard is not None else ():
+            if name not in table.guards:
+                yield f"{row.id}: unknown guard {name!r}; define it in the table's `guards`"
+            else:
+                term(table.guards[name])
+    except TableError as error:
+        yield f"{row.id}: its guard is {error}"
+    for name in row.updates:
+        if name not in table.updates:
+            yield f"{row.id}: unknown update {name!r}; define it in the table's `updates`"
+    for effect in row.effects:
+        if str(effect.name) not in environment.reactions:
+            yield f"{row.id}: environment {environment.name!r} has no reaction to {effect.name}; {{}} says: none"
+
+
+def _guard(table: Table, row: AnyRow) -> Term:
+    if row.guard is None:
+        return constant(True)
+    rewrite = rewriting(table)
+    return fold(term(row.guard), {name: rewrite(table.guards[name]) for name in names_in(row.guard)})
+
+
+def _overlap(table: Table, environment: Environment, one: AnyRow, other: AnyRow) -> Iterator[str]:
+    """A valuation in which both are taken."""
+    variables = {variable.name: variable for variable in (*table.variables, *environment.variables)}
+    known = constants(table, environment.enumerations)
+    guards = [fold(_guard(table, row), known | {"state": constant(one.source)}) for row in (one, other)]
+    reads = set[str]().union(*(names_in(_text(guard)) for guard in guards))
+    domains: dict[str, tuple[object, ...]] = {}
+    for name in sorted(reads):
+        if name in variables:
+            domains[name] = tuple(range(variables[name].most + 1))
+        elif name.startswith("event."):
+            domains[name] = _payloads(environment, one.event, name.removeprefix("event."))
+    if len(domains) != len(reads) or math.prod(map(len, domains.values())) > _MOST:
+        return  # what has no meaning is refused by the explorer, with what to do
+    for values in itertools.product(*domains.values()):
+        valuation = {name: constant(value) for name, value in zip(domains, values, strict=True)}
+        if all(is_true(fold(guard, valuation)) for guard in guards):
+            when = ", ".join(f"{name}={value}" for name, value in zip(domains, values, strict=True)) or "always"
+            yield f"{one.id}: overlaps {other.id} ({when}); make the guards of a cell exclude each other"
+            return
+
+
+def _text(guard: Term) -> str:
+    import ast
+
+    return ast.unparse(guard)
+
+
+def _payloads(environment: Environment, event: type[Any], name: str) -> tuple[object, ...]:
+    found: dict[object, None] = {}
+    for action in environment.actions:
+        if action.event is event and name in action.payload:
+            value = action.payload[name]
+            found |= dict.fromkeys(cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,))
+    return tuple(found)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import gatewright.embed
-from gatewright.harness.fake import Guild, Rules, members
+from gatewright.harness.fake import Guild, Log, Rules, members
 from gatewright.spec.session import Metadata
 from gatewright.transport.metadata import StaticMetadataSource
 from tests.support.checkout import ROOT
@@ -61,6 +61,10 @@ def test_an_example_does_what_it_says(
     assert set(close_codes(there.fake)) == {1000}
 
 
+def _is_ready(log: Log) -> bool:
+    return log.sent("READY") == 1
+
+
 def test_the_bot_prints_what_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     really = asyncio.run
 
@@ -68,7 +72,7 @@ def test_the_bot_prints_what_is_said(monkeypatch: pytest.MonkeyPatch, capsys: py
         async def outside() -> None:
             bot = asyncio.create_task(main)
             await asyncio.to_thread(there.do, there.fake.wait_for_identify, 1)
-            await asyncio.to_thread(there.do, there.fake.wait_until, lambda log: log.sent("READY") == 1)
+            await asyncio.to_thread(there.do, there.fake.wait_until, _is_ready)
             await asyncio.to_thread(there.do, there.fake.dispatch, "MESSAGE_CREATE", {"content": "hello"})
             while "said: hello" not in capsys.readouterr().out:  # noqa: ASYNC110 - nothing says that it was printed
                 await asyncio.sleep(0.01)

@@ -29,11 +29,19 @@ def aim_hikari(api: str) -> None:
     setattr(ux, "check_for_updates", checks_for_no_updates)  # noqa: B010
 
 
+def aim_discordpy(api: str) -> None:
+    from discord.http import Route
+
+    Route.BASE = api
+
+
 def main() -> None:
     api, *sys.argv = sys.argv[1:]
     aim_gatewright(api)
     if "hikari" in sys.argv[0]:
         aim_hikari(api)
+    if "discordpy" in sys.argv[0]:
+        aim_discordpy(api)
     runpy.run_path(sys.argv[0], run_name="__main__")
 
 

@@ -81,6 +81,26 @@ async def test_the_hikari_bot_is_a_hikari_bot_on_our_shards(tmp_path: Path) -> N
     assert shown["activities"][0]["name"] == f"Guild {GUILD.id}"
 
 
+@requires("discord.py")
+async def test_the_discordpy_bot_is_a_discordpy_bot_on_our_shards(tmp_path: Path) -> None:
+    sessions = tmp_path / "sessions"
+    sessions.mkdir()
+    async with FakeGateway(token=TOKEN, guilds=[GUILD]) as fake:
+        async with running(fake, "discordpy_bot.py", cwd=tmp_path, SESSIONS=str(sessions)) as bot:
+            await bot.prints(f"ready in Guild {GUILD.id}")
+            await say(fake, "!who ann1")
+            await bot.prints(f"Guild {GUILD.id}: ann1, ann11")
+            await fake.wait_until(lambda _: bool(payloads(fake, Opcode.PRESENCE_UPDATE)))
+            assert await bot.interrupted() == 0, bot.errors
+        await say(fake, "!who bob")
+        async with running(fake, "discordpy_bot.py", cwd=tmp_path, SESSIONS=str(sessions)) as bot:
+            # What was said while it was away, in a guild that its cache has from REST.
+            await bot.prints(f"Guild {GUILD.id}: bob0, bob2, bob4, bob6, bob8, bob10")
+        assert (fake.identifies, fake.resumes) == (1, 1)
+    (shown, *_) = payloads(fake, Opcode.PRESENCE_UPDATE)
+    assert shown["activities"][0]["name"] == "who begins with ann1"
+
+
 async def test_a_bot_that_is_restarted_or_killed_loses_nothing(tmp_path: Path) -> None:
     async with FakeGateway(token=TOKEN) as fake:
         async with running(fake, "restart.py", "a.session", cwd=tmp_path) as bot:

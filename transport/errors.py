@@ -108,7 +108,10 @@ class WaitFailed(GatewrightError):
 
 
 class SendRefused(GatewrightError):
-    """A command was not sent, and will not be: nothing of it has left this process (I15, I16)."""
+    """A command was not sent, and will not be (I15, I16).
+
+    Nothing of it has left this process, but for a :class:`ConnectionLost` that says it was being written.
+    """
 
 
 class NotReady(SendRefused):

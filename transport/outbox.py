@@ -60,7 +60,9 @@ class Outgoing:
 
     def again(self) -> Outgoing:
         """The same payload, to be sent on another connection."""
-        return Outgoing(self.op, self.payload, self._notice)
+        other = Outgoing(self.op, self.payload, self._notice)
+        other.waited = self.waited  # a wait is counted once a command
+        return other
 
     def _meet(self, fate: Fate) -> None:
         self.fate = fate

@@ -28,6 +28,7 @@ from gatewright.spec.settings import Settings
 from gatewright.spec.states import STATES, State
 from gatewright.transport import codec
 from gatewright.transport.acks import DEFAULT_WINDOW, Ack, AckName, checked_ack, checked_window
+from gatewright.transport.arguments import check_all_do, check_kinds, check_seams
 from gatewright.transport.commands import UpdatePresence
 from gatewright.transport.consumer import EventStream, wanted_types
 from gatewright.transport.dispatch import Dispatch
@@ -143,6 +144,25 @@ class Shard(CommandVerbs):
         observers: Iterable[Observer] = (),
         watch_loop: bool = True,
     ) -> None:
+        check_kinds(
+            session=(session, Session),
+            presence=(presence, UpdatePresence),
+            settings=(settings, Settings),
+            limits=(limits, CommandLimits),
+            properties=(properties, Mapping),
+            tls=(tls, ssl.SSLContext),
+        )
+        check_seams(
+            store=(store, "save"),
+            metadata=(metadata, "fetch"),
+            opener=(opener, "()"),
+            gate=(gate, "acquire"),
+            clock=(clock, "()"),
+            wall_clock=(wall_clock, "()"),
+            random=(random, "()"),
+        )
+        if not isinstance(registrations, Registrar):
+            registrations = Registrar(check_all_do("registrations", registrations, "apply"))
         self._token = token if isinstance(token, Token) else Token(token)
         self._client = client
         if not isinstance(intents, int) or isinstance(intents, bool):
@@ -170,7 +190,7 @@ class Shard(CommandVerbs):
         self._compress = compression(compress)
         self._identify_payload(presence)  # refuses what cannot be sent, now rather than at the first HELLO
         self._session = session
-        self._registrar = registrations if isinstance(registrations, Registrar) else Registrar(registrations)
+        self._registrar = registrations
         if opener is not None and (proxy is not None or tls is not None):
             raise ConfigurationError("an opener decides about proxy and tls itself; give them to it, or leave it out")
         self._opener: StreamOpener = TcpStreamOpener(proxy=proxy, ssl_context=tls) if opener is None else opener
@@ -178,7 +198,7 @@ class Shard(CommandVerbs):
         self._gate: IdentifyGate | None = gate
         self._clock = clock
         self._random = random
-        self._observers = tuple(observers)
+        self._observers = check_all_do("observers", observers, "observe")
         self._ack = checked_ack(ack)
         window = checked_window(ack_window) if self._ack is Ack.MANUAL else None
         self._mailbox = Mailbox(queue_of(queue), window=window, on_stuck=self._log.window_full)

@@ -8,7 +8,7 @@ import itertools
 import json
 import random
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
@@ -210,7 +210,7 @@ class Watch:
         )
 
     @contextlib.contextmanager
-    def layer(self, what: str, total: int | None = None) -> Iterator[Callable[[], None]]:
+    def layer(self, what: str, total: int | None = None) -> Generator[Callable[[], None]]:
         """One layer; what it gives is called for each part that is done."""
         task = self._progress.add_task(what, total=total)
         yield lambda: self._progress.advance(task)

@@ -28,6 +28,7 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _SETTLE = 0.4
 """Seconds between READY and the flood, so that connecting is not measured."""
 _CHUNK = 256 * 1024
+_CLOSE = 0x8
 
 
 @attrs.frozen(kw_only=True)
@@ -149,25 +150,31 @@ class Server:
                 peer.send([Framer(self.load.compress)(payloads.dispatch("RESUMED", 2, {}))])
             else:
                 peer.send(self.opening[1:])
-            threading.Thread(target=self._listen, args=(peer, sock), daemon=True).start()
             if self.load.mode == "flood":
                 time.sleep(_SETTLE)
                 peer.send(self.flood)
             elif self.load.mode == "paced":
                 time.sleep(_SETTLE)
                 self._pace(peer)
+            self._answer_close(peer)
         except OSError:
             pass
+        finally:
+            sock.close()
 
-    def _listen(self, peer: Peer, sock: socket.socket) -> None:
-        # Heartbeats are taken and not answered: no run is long enough to miss an ACK. Only one thread may use TLS.
-        try:
-            if self.context is None:
-                while peer.receive():
-                    pass
-                sock.close()
-        except OSError:
-            pass
+    def _answer_close(self, peer: Peer) -> None:
+        """Reads on until a close frame comes, and echoes it.
+
+        Heartbeats are taken and not answered: no run is long enough to miss an ACK.
+        """
+        data = b""
+        while more := peer.receive():
+            data += more
+            while (found := _take(data)) is not None:
+                if data[0] & 0x0F == _CLOSE:
+                    peer.send([frame(found[0], _CLOSE)])
+                    return
+                data = found[1]
 
     def _pace(self, peer: Peer) -> None:
         framer = Framer(self.load.compress)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import ssl
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypedDict, TypeVar, Unpack
@@ -158,7 +159,7 @@ class AsyncioShard:
         self._current: Dispatch | None = None
         self._handled: list[Dispatch] = []
         self._telling: asyncio.TimerHandle | None = None
-        self._keeper: Keeper | None = None
+        self._keeper: Callable[[], Keeper | None] | None = None
         self._failure: ShardFailed | None = None
         self._failure_seen = False
         self._left = False
@@ -222,7 +223,7 @@ class AsyncioShard:
     async def _read(self) -> None:
         try:
             async for dispatch in self._shard.events(self._types):
-                self._keeper, dispatch.keeper = dispatch.keeper, self
+                self._keeper, dispatch.keeper = dispatch.keeper, weakref.ref(self)
                 await self._events.put(dispatch)
         except ShardFailed as failure:
             self._failure = failure  # the consumer raises it
@@ -355,8 +356,10 @@ class AsyncioShard:
 
     def _acknowledge(self, dispatches: list[Dispatch]) -> None:
         assert self._keeper is not None
+        keeper = self._keeper()
+        assert keeper is not None
         for dispatch in dispatches:
-            self._keeper.handle(dispatch)
+            keeper.handle(dispatch)
 
     # -- commands: the shard's own, run in the engine ----------------------------------------------------------------
 

@@ -64,7 +64,7 @@ class _Envelope(msgspec.Struct, gc=False):
     d: msgspec.Raw = _NULL
 
 
-class _Dispatched(Dispatch, kw_only=True):
+class _Dispatched(Dispatch, kw_only=True, gc=False):
     """A dispatch as it comes, decoded in one step. What is not exactly that is decoded again, as an envelope."""
 
     op: Literal[0]

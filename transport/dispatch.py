@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import msgspec
@@ -28,13 +29,14 @@ class Keeper(Protocol):
 # hold, so that no message can set them.
 if TYPE_CHECKING:
     _Raw: TypeAlias = msgspec.Raw | bytes
-    _Keeper: TypeAlias = "Keeper | None"
+    _Keeper: TypeAlias = "Callable[[], Keeper | None] | None"
     _Late: TypeAlias = Any
 else:
     _Raw, _Keeper, _Late = msgspec.Raw, msgspec.UnsetType, msgspec.UnsetType
 
 
-class Dispatch(msgspec.Struct, eq=False, rename={"type": "t", "seq": "s", "_raw": "d"}):
+# Without the collector, which would look at each of the thousands that wait: a dispatch owns nothing that owns it.
+class Dispatch(msgspec.Struct, eq=False, gc=False, rename={"type": "t", "seq": "s", "_raw": "d"}):
     """One event of the gateway (opcode 0).
 
     Attributes:
@@ -64,8 +66,9 @@ class Dispatch(msgspec.Struct, eq=False, rename={"type": "t", "seq": "s", "_raw"
         Needed with ``Shard(ack="manual")``. Otherwise asking for the next one says it, and this says it earlier. Call
         it in trio's thread.
         """
-        if self.keeper is not None:
-            self.keeper.handle(self)
+        keeper = None if self.keeper is None else self.keeper()
+        if keeper is not None:
+            keeper.handle(self)
 
     @property
     def raw(self) -> bytes:

@@ -6,6 +6,7 @@ the consumer has handled is remembered as the committed sequence, with which a s
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -17,9 +18,10 @@ from gatewright.transport.acks import Acks
 from gatewright.transport.dispatch import Dispatch
 from gatewright.transport.queue import Queue, QueuePolicy
 
-_TURNS: Final = 64
+_TURNS: Final = 256
 """Dispatches that consumers take before everybody else has a turn. A turn costs more than a dispatch, and a consumer
-that never waits must not hold heartbeats, sends or its own cancellation back."""
+that never waits must not hold heartbeats, sends or its own cancellation back. It is more than a read brings of messages
+of usual size: if consumers took less, the queue of a fast one would fill up and reading stop in each flood."""
 
 
 class ConsumerBusy(GatewrightError):
@@ -37,9 +39,9 @@ class Mailbox:
     """
 
     __slots__ = (
-        "_abandoned", "_asleep", "_bytes", "_closed", "_held_back", "_lot", "_most_bytes", "_most_events",
-        "_on_stuck", "_pauses", "_queue", "_room", "_turns", "_unfiltered", "_wanted", "acks", "bounds",
-        "dropped", "filtered", "overflowed", "streams", "window",
+        "__weakref__", "_abandoned", "_asleep", "_bytes", "_closed", "_held_back", "_lot", "_most_bytes",
+        "_most_events", "_on_stuck", "_pauses", "_queue", "_room", "_self", "_turns", "_unfiltered",
+        "_wanted", "acks", "bounds", "dropped", "filtered", "overflowed", "streams", "window",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +66,7 @@ class Mailbox:
         self._wanted: frozenset[str] | None = None
         self.streams = 0
         """How many streams of some types are open."""
+        self._self = weakref.ref(self)
         self._turns = 0
         self._most_events, self._most_bytes = queue.events, queue.bytes
         self._pauses = queue.policy is QueuePolicy.PAUSE
@@ -93,10 +96,10 @@ class Mailbox:
         if self._wanted is not None and dispatch.type not in self._wanted:
             self._pass_over(dispatch)
             return False
-        dispatch.keeper = self
+        dispatch.keeper = self._self
         queue = self._queue
         queue.append(dispatch)
-        self._bytes += dispatch.size
+        self._bytes += len(dispatch._raw)
         if self._asleep:
             self._lot.unpark()
             self._asleep = bool(self._lot)
@@ -161,18 +164,20 @@ class Mailbox:
         if not self._turns or not self._queue or self._abandoned or self.window is not None:
             return None
         self._turns -= 1
-        if types is not None or after is None or self._held_back:
+        if types is not None or after is None:
             if after is not None:
                 self.acks.handle(after.session_id, after.seq)
             return self._next(types)
         dispatch = self._queue.popleft()
-        self._bytes -= dispatch.size
+        self._bytes -= len(dispatch._raw)
         session_id = dispatch.session_id
         if session_id == after.session_id:
             self.acks.move_on(session_id, after.seq, dispatch.seq)
         else:
             self.acks.handle(after.session_id, after.seq)
             self.acks.take(session_id, dispatch.seq)
+        if self._held_back and self._half_empty:
+            self._let_in()
         return dispatch
 
     def handle(self, dispatch: Dispatch) -> None:
@@ -226,16 +231,19 @@ class Mailbox:
         found: Dispatch | None = None
         while found is None and self._queue:
             dispatch = self._queue.popleft()
-            self._bytes -= dispatch.size
+            self._bytes -= len(dispatch._raw)
             if types is None or dispatch.type in types:
                 self.acks.take(dispatch.session_id, dispatch.seq)
                 found = dispatch
             else:
                 self._pass_over(dispatch)
         if self._held_back and self._half_empty:
-            self._held_back = False
-            self._room.unpark_all()
+            self._let_in()
         return found
+
+    def _let_in(self) -> None:
+        self._held_back = False
+        self._room.unpark_all()
 
     def _pass_over(self, dispatch: Dispatch) -> None:
         self.filtered += 1
@@ -248,7 +256,7 @@ class Mailbox:
                 self.overflowed = True
                 return
             dispatch = self._queue.popleft()
-            self._bytes -= dispatch.size
+            self._bytes -= len(dispatch._raw)
             self.dropped += 1
             self.acks.let_go(dispatch.session_id, dispatch.seq)
 

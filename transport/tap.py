@@ -23,8 +23,8 @@ _RECEIVE_BYTES: Final = 64 * 1024
 _RECORD_BYTES: Final = 16 * 1024
 """Bytes of a TLS record at most (RFC 8446, 5.1)."""
 
-_DRAINED_BYTES: Final = 256 * 1024
-"""Bytes of decrypted records with which a read is content."""
+_DRAINED_BYTES: Final = 64 * 1024
+"""Bytes of decrypted records with which a read is content: about as much as consumers take between two reads."""
 
 _CLOSE_FRAME: Final = 0x88
 """First byte of an unfragmented close frame, which is the only form that a close frame has (RFC 6455, 5.5)."""

@@ -1,17 +1,18 @@
-"""The bare limit: a blocking socket, frames found, inflated, the envelope decoded with msgspec, and nothing else."""
+"""The bare limit: receive through trio, find frames, inflate, decode the envelope with msgspec, and nothing else."""
 
 from __future__ import annotations
 
 import base64
 import json
 import os
-import socket
 import zlib
 
 import msgspec
+import trio
 
 from benchmarks.payloads import END
 from benchmarks.task import TOKEN, Meter, Task
+from gatewright.transport.tap import TlsRecords
 
 
 class Envelope(msgspec.Struct, gc=False):
@@ -21,28 +22,33 @@ class Envelope(msgspec.Struct, gc=False):
     d: msgspec.Raw = msgspec.Raw(b"null")
 
 
-def main(task: Task) -> dict[str, float]:
-    connection: socket.socket = socket.create_connection(("127.0.0.1", task.port))
+async def run(task: Task) -> dict[str, float]:
+    stream: trio.abc.Stream = await trio.open_tcp_stream("127.0.0.1", task.port)
     context = task.ssl_context()
+    receive = stream.receive_some
     if context is not None:
-        connection = context.wrap_socket(connection, server_hostname="127.0.0.1")
+        tls = trio.SSLStream(stream, context, server_hostname="127.0.0.1")
+        await tls.do_handshake()
+        records = TlsRecords.of(tls)
+        assert records is not None
+        stream, receive = tls, lambda _: records.receive()
     key = base64.b64encode(os.urandom(16)).decode()
-    connection.sendall(
+    await stream.send_all(
         f"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
         f"Sec-WebSocket-Key: {key}\r\n\r\n".encode()
     )
     data = b""
     while b"\r\n\r\n" not in data:
-        data += connection.recv(65536)
+        data += await receive(65536)
     data = data.partition(b"\r\n\r\n")[2]
     identify = json.dumps({"op": 2, "d": {"token": TOKEN}}).encode()
-    connection.sendall(bytes([0x81, 0x80 | len(identify)]) + bytes(4) + identify)
+    await stream.send_all(bytes([0x81, 0x80 | len(identify)]) + bytes(4) + identify)
     inflate = zlib.decompressobj().decompress if task.compress == "zlib-stream" else None
     decode = msgspec.json.Decoder(Envelope).decode
     decode_data = msgspec.json.Decoder().decode
     meter, seen = Meter(), 0
     while True:
-        data += connection.recv(65536)
+        data += await receive(65536)
         position, end = 0, len(data)
         while end - position >= 2:
             length, start = data[position + 1], position + 2
@@ -67,3 +73,7 @@ def main(task: Task) -> dict[str, float]:
                 meter.stop()
                 return meter.result(seen)
         data = data[position:]
+
+
+def main(task: Task) -> dict[str, float]:
+    return trio.run(run, task)

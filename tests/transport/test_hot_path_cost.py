@@ -28,8 +28,8 @@ from gatewright.transport.token import Token
 from tests.support.frames import TEXT, frame
 from tests.support.shards import TOKEN
 
-MOST_CALLS_TO_RECEIVE = 19
-MOST_CALLS_TO_TAKE = 9
+MOST_CALLS_TO_RECEIVE = 18
+MOST_CALLS_TO_TAKE = 7
 MOST_BLOCKS = 5.5
 
 MANY = 1000

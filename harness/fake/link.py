@@ -67,6 +67,7 @@ class Link(ABC):
         self._world = world
         self._wire = wire
         self._nursery: trio.Nursery | None = None
+        self._over = False
         self._plan = plan
         self._occurrences: Counter[str] = Counter()
         self._partial: list[bytes] = []
@@ -104,11 +105,14 @@ class Link(ABC):
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
-                self._wire.start(nursery)
-                self._begin(self._open())
-                while data := await self._wire.receive():
-                    self._feed(data)
-                by = Side.SERVER if self._wire.cut_here else Side.CLIENT
+                try:
+                    self._wire.start(nursery)
+                    self._begin(self._open())
+                    while data := await self._wire.receive():
+                        self._feed(data)
+                    by = Side.SERVER if self._wire.cut_here else Side.CLIENT
+                finally:
+                    self._over = True
                 nursery.cancel_scope.cancel()
         finally:
             self._leave(code=None, by=by)
@@ -117,10 +121,14 @@ class Link(ABC):
 
     def light_up(self) -> None:
         """The cable is plugged in again: what was held back passes."""
+        if self._over:
+            return
         self._feed(self._wire.light_up())
 
     def perform(self, action: HandshakeAction | MessageAction, *, step: str | None = None) -> None:
         """Play one action now. `Delay`, `Withhold` and `Amend` mean something in a step only."""
+        if self._over:
+            return  # the socket has just gone, and the tasks of the connection are ending
         self._world.log.add(Acted(time=trio.current_time(), connection=self.number, action=action, step=step))
         match action:
             case Dark(reading=reading):

@@ -36,6 +36,10 @@ def test_no_life_of_a_seed_is_violated() -> None:
     assert len(frozenset[str]().union(*(life.rows for life in lives))) > 100
 
 
+def test_a_server_may_be_told_to_close_in_the_moment_in_which_the_socket_goes() -> None:
+    simulate(Scenario.of(12801))
+
+
 def test_a_seed_holds_at_least_three_faults() -> None:
     assert all(Scenario.of(seed).faults >= FEWEST_FAULTS for seed in range(500))
 

@@ -17,25 +17,22 @@ import asyncio
 import contextlib
 import logging
 import math
-import os
 from collections.abc import Callable, Generator, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final, TypedDict, Unpack
 
-import attrs
 import hikari
 from hikari import errors, presences, snowflakes, undefined
 from hikari.api import shard as api
 from hikari.impl import config
 
+from gatewright.embed.options import EngineOptions, shard_options
 from gatewright.embed.shard import AsyncioShard
 from gatewright.embed.sharing import BotEngine
 from gatewright.embed.versions import require
 from gatewright.spec.errors import ConfigurationError
 from gatewright.spec.events import MetadataError
 from gatewright.spec.session import Metadata
-from gatewright.spec.settings import Settings
 from gatewright.spec.states import State
 from gatewright.transport.commands import (
     Activity,
@@ -49,40 +46,16 @@ from gatewright.transport.commands import (
 from gatewright.transport.dispatch import Dispatch
 from gatewright.transport.errors import FatalClose, SendRefused, ShardFailed
 from gatewright.transport.proxy import Proxy
-from gatewright.transport.queue import Queue
 from gatewright.transport.seams import (
-    IdentifyGate,
-    MetadataSource,
     MetadataUnavailable,
-    Observer,
-    SessionStore,
-    StreamOpener,
 )
-from gatewright.transport.session_file import FileSessionStore
 from gatewright.transport.token import Token
+
+__all__ = ["EngineOptions", "GatewayBot", "GatewayShard", "install"]
 
 require("hikari")
 
 _LOG: Final = logging.getLogger("gatewright.embed.hikari")
-
-
-class EngineOptions(TypedDict, total=False):
-    """What may be said to the engine beside what hikari says.
-
-    `sessions` is a folder, in which each shard keeps its session in a file, or a function from a shard's number to its
-    :class:`~gatewright.transport.seams.SessionStore`. A bot that is closed with it leaves its sessions open, and one
-    that is started with it resumes them. What hikari's cache knew is not kept: it fills again with what comes, and
-    :attr:`hikari.GatewayBot.rest` has the rest. The others are those of :class:`gatewright.Shard`.
-    """
-
-    sessions: str | os.PathLike[str] | Callable[[int], SessionStore]
-    settings: Settings
-    queue: Queue | int
-    observers: Sequence[Observer]
-    gate: IdentifyGate
-    metadata: MetadataSource
-    opener: StreamOpener
-    watch_loop: bool
 
 
 # -- the bot -----------------------------------------------------------------------------------------------------------
@@ -93,7 +66,8 @@ class GatewayBot(hikari.GatewayBot):
 
     Args:
         token, options: as for :class:`hikari.GatewayBot`.
-        engine: what the engine's shards are told beside that.
+        engine: what the engine's shards are told beside that. With `sessions`, a restart resumes; what hikari's cache
+            knew is not kept: it fills again with what comes, and :attr:`hikari.GatewayBot.rest` has the rest.
     """
 
     def __init__(self, token: str, *, engine: EngineOptions | None = None, **options: Any) -> None:
@@ -302,11 +276,11 @@ class GatewayShard(api.GatewayShard):
                 await self._say_disconnected()
 
     def _make(self, shared: BotEngine) -> AsyncioShard:
-        given: dict[str, Any] = {"metadata": shared.metadata, "gate": shared.gate, **self._options}
-        settings = given.pop("settings", Settings())
-        sessions = given.pop("sessions", None)
-        if sessions is not None:
-            given["store"] = sessions(self.id) if callable(sessions) else self._file_in(Path(sessions))
+        given: dict[str, Any] = {
+            "metadata": shared.metadata,
+            "gate": shared.gate,
+            **shard_options(self._options, shard_id=self.id, shard_count=self.shard_count),
+        }
         if "opener" not in given:
             given["proxy"] = _proxy(self._bot._proxy_settings)
             given["tls"] = self._bot._http_settings.ssl
@@ -314,16 +288,12 @@ class GatewayShard(api.GatewayShard):
             Token(self._bot._token),
             intents=int(self._bot._intents),
             engine=shared.engine,
-            settings=attrs.evolve(settings, shard_id=self.id, shard_count=self.shard_count),
             presence=self._presence(),
             large_threshold=self._start["large_threshold"],
             capabilities=int(self._bot._capabilities),
             compress="zlib-stream",
             **given,
         )
-
-    def _file_in(self, folder: Path) -> SessionStore:
-        return FileSessionStore(folder / f"shard-{self.id}-of-{self.shard_count}.json")
 
     # -- what comes ------------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Final, NoReturn, TextIO, TypeVar
+from typing import Final, NoReturn, TextIO, TypeVar, cast
 from urllib.parse import urlsplit
 
 import attrs
@@ -250,7 +250,7 @@ ErrorT = TypeVar("ErrorT", bound=Exception)
 
 def _first(group: ExceptionGroup[ErrorT]) -> ErrorT:
     error = group.exceptions[0]
-    return _first(error) if isinstance(error, ExceptionGroup) else error
+    return _first(cast("ExceptionGroup[ErrorT]", error)) if isinstance(error, ExceptionGroup) else error
 
 
 class _Program:

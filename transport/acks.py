@@ -86,7 +86,9 @@ class Acks:
         self._session_id: str | None = None
         self._committed: int | None = None
         # In order: all from _first to _noted have come and are not handled, and up to _taken they were taken.
-        self._first, self._taken, self._noted = 0, -1, -1
+        self._first: int = 0
+        self._taken: int = -1
+        self._noted: int = -1
         # Out of order, if there is anything in them; the three numbers say nothing then.
         self._heap: list[int] = []
         self._marks: dict[int, _Mark] = {}

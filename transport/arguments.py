@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TypeVar
 
 from gatewright.spec.errors import ConfigurationError
@@ -42,9 +42,10 @@ def check_all_do(name: str, values: Iterable[T], does: str) -> tuple[T, ...]:
     Raises:
         ConfigurationError: if they cannot be gone through, or one has not.
     """
-    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
-        raise ConfigurationError(f"{name} must be a list, not {type(values).__name__}")
-    found = tuple(values)
+    try:
+        found = tuple(values)
+    except TypeError:
+        raise ConfigurationError(f"{name} must be a list, not {type(values).__name__}") from None
     for value in found:
         check_seams(**{name: (value, does)})
     return found

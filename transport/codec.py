@@ -69,7 +69,7 @@ class _Dispatched(Dispatch, kw_only=True, gc=False):
 
     op: Literal[0]
     seq: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-    _raw: msgspec.Raw = _NULL
+    _raw: msgspec.Raw = _NULL  # pyright: ignore[reportIncompatibleVariableOverride] # narrower on the way in
 
 
 class _HelloData(msgspec.Struct, gc=False):

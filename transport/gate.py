@@ -29,7 +29,7 @@ from gatewright.spec.session import Metadata
 from gatewright.transport.seams import Clock, GateUnavailable, RandomSource, Slot
 
 SLACK: Final = 0.5
-"""Seconds added to the spacing, and as much again at random: the next IDENTIFY may be faster on its way (P28)."""
+"""Seconds; by default the buckets of a start-up follow each other 5.75 s apart, in the mean."""
 
 HOLD: Final = 30.0
 """Seconds after which a slot that was neither sent nor given back counts as sent."""
@@ -193,6 +193,7 @@ class InMemoryIdentifyGate:
         remaining: how many of them are left, if that is known already.
         reserve: how many are left alone; 10 % of the total by default. The very first of the process may use them.
         spacing: seconds between two IDENTIFYs of a bucket.
+        slack: seconds added to it, and as much again at random: the next IDENTIFY may be faster on its way (P28).
         hold: seconds after which a slot whose holder is gone counts as sent.
         clock, random: see :mod:`gatewright.transport.seams`.
 
@@ -211,14 +212,18 @@ class InMemoryIdentifyGate:
         remaining: int | None = None,
         reserve: int | None = None,
         spacing: float = IDENTIFY_SPACING,
+        slack: float = SLACK,
         hold: float = HOLD,
         clock: Clock = trio.current_time,
         random: RandomSource = _random.random,
     ) -> None:
-        if total < 1 or min(remaining or 0, reserve or 0) < 0 or spacing < 0 or not hold > 0:
-            raise ConfigurationError("total and hold must be positive; remaining, reserve and spacing not negative")
+        if total < 1 or min(remaining or 0, reserve or 0) < 0 or min(spacing, slack) < 0 or not hold > 0:
+            raise ConfigurationError(
+                "total and hold must be positive; remaining, reserve, spacing and slack not negative"
+            )
         self._budget = IdentifyBudget(total=total, remaining=remaining, reserve=reserve)
         self._spacing = spacing
+        self._slack = slack
         self._hold = hold
         self._clock = clock
         self._random = random
@@ -271,7 +276,7 @@ class InMemoryIdentifyGate:
         now = self._clock()
         self._held.pop(slot.ticket, None)
         self._budget.charge(slot.shard_id, now)
-        pause = self._spacing + SLACK * (1 + self._random())
+        pause = self._spacing + self._slack * (1 + self._random())
         self._blocked = [(shard_id, until) for shard_id, until in self._blocked if until > now]
         self._blocked.append((slot.shard_id, now + pause))
         self._warn(now)
@@ -311,7 +316,7 @@ class InMemoryIdentifyGate:
     def _wait(self, waiter: _Waiter, now: float) -> tuple[float, float]:
         """The estimated seconds until `waiter` may go, and how long to sleep before looking again."""
         ahead = bisect.bisect_left(self._queue(waiter.shard_id), waiter.rank, key=_rank)
-        each = self._spacing + SLACK * 1.5
+        each = self._spacing + self._slack * 1.5
         blocked = [until for shard_id, until in self._blocked if self._same_bucket(shard_id, waiter.shard_id)]
         held = [held.until for held in self._held.values() if self._same_bucket(held.slot.shard_id, waiter.shard_id)]
         free = max([0.0, *(until - now for until in blocked)])

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import gc
 import time
+from typing import Any
 
 import trio
 
 from benchmarks.payloads import END
 from benchmarks.task import TOKEN, Meter, Task, latencies, resident_bytes
 from gatewright.spec.intents import Intents
+from gatewright.spec.protocol import IDENTIFY_SPACING
 from gatewright.spec.session import Metadata
-from gatewright.transport.gate import InMemoryIdentifyGate
+from gatewright.transport.gate import SLACK, InMemoryIdentifyGate
 from gatewright.transport.metadata import StaticMetadataSource
 from gatewright.transport.shard import Shard
 from gatewright.transport.streams import TcpStreamOpener
@@ -67,12 +69,13 @@ async def startup(task: Task) -> dict[str, float]:
 
 
 async def _many(task: Task, *, spacing: float) -> dict[str, float]:
-    gate = InMemoryIdentifyGate(spacing=spacing, total=100_000)
+    scaled: dict[str, Any] = {"spacing": spacing, "slack": SLACK * spacing / IDENTIFY_SPACING, "total": 100_000}
+    gate = InMemoryIdentifyGate(**scaled)
     async with shard_for(task, gate=gate) as warm:  # what is loaded once is not a shard's
         await warm.wait_for("ready")
     gc.collect()
     before = resident_bytes()
-    gate = InMemoryIdentifyGate(spacing=spacing, total=100_000)
+    gate = InMemoryIdentifyGate(**scaled)
     ready = 0
     done = trio.Event()
     began = time.perf_counter()

@@ -52,6 +52,12 @@ async def test_slack_is_added_at_random(autojump_clock: trio.testing.MockClock) 
     assert await identify(gate) == pytest.approx(5.75)
 
 
+async def test_the_slack_is_the_caller_s_choice(autojump_clock: trio.testing.MockClock) -> None:
+    gate = InMemoryIdentifyGate(slack=0.1, random=lambda: 0.5)
+    await identify(gate)
+    assert await identify(gate) == pytest.approx(5.15)
+
+
 @conforms("P27")
 async def test_buckets_do_not_wait_for_each_other(autojump_clock: trio.testing.MockClock) -> None:
     gate = new_gate()

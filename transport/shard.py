@@ -145,7 +145,6 @@ class Shard(CommandVerbs):
         watch_loop: bool = True,
     ) -> None:
         check_kinds(
-            session=(session, Session),
             presence=(presence, UpdatePresence),
             settings=(settings, Settings),
             limits=(limits, CommandLimits),

@@ -45,7 +45,7 @@ class TestJson:
         }
 
     def test_every_other_line_is_a_record_of_the_journal(self, objects: list[dict[str, Any]]) -> None:
-        keys = {"time", "gen", "state", "to", "event", "detail", "row", "kind", "effects"}
+        keys = {"time", "gen", "state", "to", "event", "detail", "reason", "row", "kind", "effects"}
         assert all(set(record) == keys for record in objects[:-1])
         times = [record["time"] for record in objects[:-1]]
         assert times == sorted(times)

@@ -30,7 +30,12 @@ from tests.support.requires import requires
 from tests.support.shards import TOKEN, close_codes, handshakes
 from tests.support.threads import Elsewhere, gateway_in_a_thread
 
-pytestmark = [pytest.mark.sockets, pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+pytestmark = [
+    pytest.mark.sockets,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:pkg_resources is deprecated:UserWarning"),  # nextcord's
+]
 
 each_library = pytest.mark.parametrize(
     "library",

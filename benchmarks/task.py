@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 import statistics
 import time
-from pathlib import Path
 
 import attrs
 
@@ -60,8 +58,3 @@ def latencies(samples_ns: list[int]) -> dict[str, float]:
     """Percentiles in microseconds."""
     cuts = statistics.quantiles(samples_ns, n=100)
     return {"p50_us": cuts[49] / 1e3, "p99_us": cuts[98] / 1e3}
-
-
-def resident_bytes() -> int:
-    """The memory of this process that is in use (Linux)."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

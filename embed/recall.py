@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from gatewright.embed.family import Library
+from gatewright.spec.sharding import shard_of
 
 REFILL: Final = 100
 """Guilds that one shard asks REST for. It takes four requests each, of the fifty a second that a bot has."""
@@ -61,7 +62,7 @@ class Recall:
         while True:
             page = await self._get("/users/@me/guilds", limit=_PAGE, after=last)
             for guild in page:
-                if (int(guild["id"]) >> 22) % count == number:
+                if shard_of(guild["id"], count) == number:
                     yield guild["id"]
             if len(page) < _PAGE:
                 return

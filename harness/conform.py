@@ -85,7 +85,7 @@ def conform(lines: Iterable[str], *, rows: Iterable[Row] = TABLE) -> Conformance
             continue
         step, wrong = _read(line)
         if step is not None:
-            wrong = next(_faults(step, last.get(step.get("shard")), table), "")
+            wrong = next(faults(step, last.get(step.get("shard")), table), "")
         if wrong:
             deviation = Deviation(number, _told(step), wrong)
             return Conformance(steps=steps, shards=len(last), rows=frozenset(taken), deviation=deviation)
@@ -119,7 +119,14 @@ def _told(step: Mapping[str, Any] | None) -> str:
     return f"{step['state']} -{step['event']}-> {step['to']} by row {step['row']}"
 
 
-def _faults(step: Mapping[str, Any], last: Mapping[str, Any] | None, table: Mapping[str, Row]) -> Iterator[str]:
+def faults(step: Mapping[str, Any], last: Mapping[str, Any] | None, table: Mapping[str, Row]) -> Iterator[str]:
+    """What is wrong with a step of a journal.
+
+    Args:
+        step: as `Record.as_dict` gives it.
+        last: the step of the same shard before it, as far as it is known.
+        table: rows by their ids.
+    """
     row = table.get(step["row"])
     if row is None:
         yield f"the table has no row {step['row']!r}; it may be the journal of another version"

@@ -163,8 +163,3 @@ def guilds(wanted: int | Sequence[str | Guild]) -> tuple[Guild, ...]:
     if isinstance(wanted, int):
         wanted = [str(((_FIRST_GUILD + index) << 22) | 1) for index in range(wanted)]
     return tuple(one if isinstance(one, Guild) else guild(one) for one in wanted)
-
-
-def shard_of(guild_id: str, shard_count: int) -> int:
-    """The shard that a guild's events go to (P88)."""
-    return (int(guild_id) >> 22) % shard_count

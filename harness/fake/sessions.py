@@ -10,10 +10,10 @@ from typing import cast
 import attrs
 import trio
 
-from gatewright.harness.fake.population import shard_of
 from gatewright.harness.fake.rules import Rules
 from gatewright.harness.fake.script import Close, Invalidate
 from gatewright.spec.protocol import CloseCode
+from gatewright.spec.sharding import shard_of
 
 _ABOUT_GUILDS = frozenset({"GUILD_CREATE", "GUILD_UPDATE", "GUILD_DELETE"})
 """Dispatches whose own ``id`` is the guild's."""

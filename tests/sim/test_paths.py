@@ -36,13 +36,13 @@ def test_a_journal_is_a_path() -> None:
     ("change", "said"),
     [
         ({"row": "connecting.closed.never"}, "no row"),
-        ({"state": State.READY}, "the one before it ended in connecting"),
-        ({"row": "connecting.deadline_passed"}, "is not about opened"),
-        ({"kind": RowKind.IGNORE}, "is not about opened"),
-        ({"to": State.READY}, "does not lead to ready"),
-        ({"effects": ("send_identify",)}, "other effects"),
-        ({"gen": 5}, "generation 5 follows 1"),
-        ({"time": 0.5}, "time goes back"),
+        ({"state": State.READY}, "the last step led to 'connecting'"),
+        ({"row": "connecting.deadline_passed"}, "the row's event is 'deadline_passed', and not 'opened'"),
+        ({"kind": RowKind.IGNORE}, "the row's kind is 'take', and not 'ignore'"),
+        ({"to": State.READY}, "the row's to is 'awaiting_hello', and not 'ready'"),
+        ({"effects": ("send_identify",)}, "the row's effects is [], and not ['send_identify']"),
+        ({"gen": 5}, "the generation went from 1 to 5"),
+        ({"time": 0.5}, "is before that of the last step"),
     ],
 )
 def test_a_record_that_does_not_fit_is_named(change: dict[str, object], said: str) -> None:
@@ -52,4 +52,4 @@ def test_a_record_that_does_not_fit_is_named(change: dict[str, object], said: st
 
 def test_a_step_that_is_missing_is_seen() -> None:
     first, _, *rest = journal()
-    assert "the one before it ended in registering" in fault([first, *rest])
+    assert "the last step led to 'registering'" in fault([first, *rest])

@@ -9,7 +9,7 @@ when the machine is built, which `transitions` itself leaves to the first trigge
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, cast
 
 import attrs
@@ -24,9 +24,9 @@ from gatewright.spec.effects import Effect
 from gatewright.spec.errors import TableError
 from gatewright.spec.events import Event
 from gatewright.spec.expressions import compile_predicate, compile_value
-from gatewright.spec.guards import expression_of
+from gatewright.spec.guards import GUARDS, Guard, expression_of
 from gatewright.spec.rows import Row, RowKind
-from gatewright.spec.states import STATES, State
+from gatewright.spec.states import STATES, State, StateSpec
 from gatewright.spec.updates import UPDATES
 
 _Value = Callable[[Context, Event], object]
@@ -48,8 +48,7 @@ class _RowTransition(Transition):
 class _EnteredState(MachineState):
     """A state whose entry arms its timers."""
 
-    def __init__(self, state: State) -> None:
-        spec = STATES[state]
+    def __init__(self, state: State, spec: StateSpec) -> None:
         super().__init__(cast("Any", state), final=spec.absorbing)
         self.heartbeats = spec.heartbeats
         self.deadline: _Value | None = None if spec.deadline is None else compile_value(spec.deadline)
@@ -98,10 +97,10 @@ def _effect_builder(effect: type[Effect]) -> Callable[[Context, Event], Effect]:
     return lambda c, e: make(*(value(c, e) for value in values))
 
 
-def _condition(row: Row) -> Callable[[EventData], bool] | None:
+def _condition(row: Row, guards: Mapping[str, Guard]) -> Callable[[EventData], bool] | None:
     if row.guard is None:
         return None
-    predicate = compile_predicate(expression_of(row.guard))
+    predicate = compile_predicate(expression_of(row.guard, guards))
 
     def holds(event_data: EventData) -> bool:
         context, event, _ = _parts(event_data)
@@ -130,16 +129,28 @@ def _emit(event_data: EventData) -> None:
 class TableMachine:
     """Runs a table with `transitions`. One instance serves any number of contexts: it keeps no state of its own.
 
+    Args:
+        rows: the table. The lint of the shipped one is its module's; here anything that can be built runs.
+        guards: what the names in the rows' guards stand for.
+        states: what entering a state arms. Others than the shipped guards and states are for tables that are wrong on
+            purpose (:mod:`gatewright.harness.grades`).
+
     Raises:
         TableError: when a row names a state that is not declared.
     """
 
     __slots__ = ("_events", "_machine")
 
-    def __init__(self, rows: tuple[Row, ...]) -> None:
+    def __init__(
+        self,
+        rows: tuple[Row, ...],
+        *,
+        guards: Mapping[str, Guard] = GUARDS,
+        states: Mapping[State, StateSpec] = STATES,
+    ) -> None:
         machine = _CagedMachine(
             model=None,
-            states=[_EnteredState(state) for state in STATES],
+            states=[_EnteredState(state, spec) for state, spec in states.items()],
             initial=State.IDLE,
             auto_transitions=False,
             send_event=True,
@@ -147,7 +158,7 @@ class TableMachine:
             after_state_change=_emit,
         )
         for row in rows:
-            machine.add_transition(row.event.name, row.source, row.target, conditions=_condition(row), row=row)
+            machine.add_transition(row.event.name, row.source, row.target, conditions=_condition(row, guards), row=row)
         names = set(machine.states)
         for event in machine.events.values():
             for source, transitions in event.transitions.items():

@@ -292,13 +292,23 @@ def monitored(
     monitor: Monitor,
     *,
     table: tuple[Row, ...] = TABLE,
+    runtime: Runtime | None = None,
     random: Callable[[], float] = lambda: 0.5,
     now: float = 0.0,
     journal_size: int = 4096,
 ) -> ShardCore:
-    """A core on `table` whose every step `monitor` judges, on whichever of the two runtimes it is taken."""
-    # Not by the cache: it would hash every row of the table.
-    machine, compiled = (shipped_machine(), shipped_compiled()) if table is TABLE else _runtimes(table)
+    """A core on `table` whose every step `monitor` judges, on whichever of the two runtimes it is taken.
+
+    With `runtime` it runs on that one instead of one that is made of the table.
+    """
+    machine: Runtime
+    compiled: DispatchRuntime
+    if runtime is not None:
+        machine, compiled = runtime, MadeDispatches(runtime)
+    elif table is TABLE:  # not by the cache: it would hash every row of the table
+        machine, compiled = shipped_machine(), shipped_compiled()
+    else:
+        machine, compiled = _runtimes(table)
     return ShardCore(
         monitor.settings,
         session=monitor.session,

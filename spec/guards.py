@@ -97,11 +97,12 @@ GUARDS: Final[Mapping[str, Guard]] = MappingProxyType({guard.name: guard for gua
 
 
 class _Inline(ast.NodeTransformer):
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, guards: Mapping[str, Guard]) -> None:
         self.text = text
+        self.guards = guards
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        guard = GUARDS.get(node.id)
+        guard = self.guards.get(node.id)
         if guard is None:
             raise TableError(f"unknown guard {node.id!r} in {self.text!r}; define it in gatewright.spec.guards")
         return ast.parse(guard.expression, mode="eval").body
@@ -117,20 +118,32 @@ def guard_names(text: str) -> tuple[str, ...]:
 _COMBINING: Final = (ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.Name, ast.Load)
 
 
-@functools.cache
-def expression_of(text: str | None) -> str:
+def expression_of(text: str | None, guards: Mapping[str, Guard] = GUARDS) -> str:
     """The expression that a row's guard stands for; ``"True"`` for none.
+
+    Args:
+        text: the guard as the row has it.
+        guards: what its names stand for; others than the shipped ones are those of a table that is wrong on purpose.
 
     Raises:
         TableError: for a name that no guard has, or anything but names, ``and``, ``or``, ``not``.
     """
+    return _shipped_expression(text) if guards is GUARDS else _expression(text, guards)
+
+
+@functools.cache
+def _shipped_expression(text: str | None) -> str:
+    return _expression(text, GUARDS)
+
+
+def _expression(text: str | None, guards: Mapping[str, Guard]) -> str:
     if text is None:
         return "True"
     tree = ast.parse(text, mode="eval")
     for node in ast.walk(tree):
         if not isinstance(node, _COMBINING):
             raise TableError(f"a guard combines names with and, or, not; this does not: {text!r}")
-    return ast.unparse(ast.fix_missing_locations(_Inline(text).visit(tree)))
+    return ast.unparse(ast.fix_missing_locations(_Inline(text, guards).visit(tree)))
 
 
 def label_of(text: str | None) -> str:

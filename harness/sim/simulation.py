@@ -23,6 +23,7 @@ import trio.testing
 
 from gatewright.fsm.core import ShardCore
 from gatewright.fsm.journal import Record
+from gatewright.fsm.runtime import Runtime
 from gatewright.harness.fake import CloseFrame, Connection, FakeGateway, MetadataAnswered, Rules, Side
 from gatewright.harness.fake.faults import FAULTS, UNREACHABLE, Phase, connections_of
 from gatewright.harness.fake.population import guild
@@ -103,10 +104,11 @@ class SimulatedShard(Shard):
 
     monitor: Monitor
     rows: tuple[Row, ...] = TABLE
+    runtime: Runtime | None = None
 
     def _make_core(self, *, now: float = 0.0) -> ShardCore:
         self.monitor = Monitor(self._settings, session=self._session)
-        return monitored(self.monitor, table=self.rows, random=self._random, now=now)
+        return monitored(self.monitor, table=self.rows, runtime=self.runtime, random=self._random, now=now)
 
 
 @attrs.define
@@ -118,6 +120,8 @@ class _Life:
     schedule: Choices
     path: PathOfTheTable
     rows: tuple[Row, ...]
+    runtime: Runtime | None
+    most_passes: int
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     whole: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     end: State = State.IDLE
@@ -131,7 +135,7 @@ class _Life:
         if number == self.scenario.cancel_at:
             self.cancelled_at = trio.current_time()
             self.scope.cancel()
-        if number >= MOST_PASSES:
+        if number >= self.most_passes:
             self.whole.cancel()
 
     async def live(self) -> None:
@@ -139,7 +143,7 @@ class _Life:
         with self.whole:
             await self._live()
         if self.whole.cancelled_caught:
-            raise self.violation(f"{MOST_PASSES} passes were not enough: something never rests")
+            raise self.violation(f"{self.most_passes} passes were not enough: something never rests")
 
     async def _live(self) -> None:
         tasks = trio.lowlevel.current_statistics().tasks_living
@@ -198,7 +202,7 @@ class _Life:
             observers=[self.path],
             watch_loop=False,
         )
-        shard.rows = self.rows
+        shard.rows, shard.runtime = self.rows, self.runtime
         tasks = trio.lowlevel.current_statistics().tasks_living
         stage: Stage | None = None
         began = left = 0.0
@@ -370,13 +374,23 @@ def attempt(
     scenario: Scenario,
     *,
     rows: tuple[Row, ...] = TABLE,
+    runtime: Runtime | None = None,
     observe: Callable[[Record], None] | None = None,
+    most_passes: int = MOST_PASSES,
 ) -> Attempt:
-    """Lives a scenario in an event loop of its own, and returns what went wrong instead of raising it."""
+    """Lives a scenario in an event loop of its own, and returns what went wrong instead of raising it.
+
+    Args:
+        scenario: what happens.
+        rows: the table, or a weaker one.
+        runtime: what runs it, if not one that is made of the rows.
+        observe: sees each record of the journal.
+        most_passes: after so many passes of the scheduler the life is given up, which is a violation.
+    """
     network = Choices(scenario.network, scenario.network_seed)
     schedule = Choices(scenario.schedule, scenario.schedule_seed, ordinary=0.5)
     path = PathOfTheTable(rows, observe)
-    life = _Life(scenario, network, schedule, path, rows)
+    life = _Life(scenario, network, schedule, path, rows, runtime, most_passes)
     scheduler = Scheduler(schedule, on_pass=life.before_pass)
     error: BaseException | None = None
     with _quiet(), scheduled(scheduler):

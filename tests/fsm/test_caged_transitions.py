@@ -16,6 +16,7 @@ from gatewright.fsm.machine import TableMachine
 from gatewright.spec.context import Context
 from gatewright.spec.errors import TableError
 from gatewright.spec.events import COMMANDS, EVENTS, Event, Register, Stop
+from gatewright.spec.guards import Guard
 from gatewright.spec.rows import Row
 from gatewright.spec.session import Session
 from gatewright.spec.states import STATES, State
@@ -32,13 +33,13 @@ def table_of(**fields: Any) -> tuple[Row, ...]:
     return (attrs.evolve(Row(id="row", source=State.IDLE, event=Stop, why="A row.", ref="I06"), **fields),)
 
 
-Guard = Callable[[Context, Event], bool]
+Predicate = Callable[[Context, Event], bool]
 
 
-def with_guard(monkeypatch: pytest.MonkeyPatch, guard: Guard) -> TableMachine:
+def with_guard(monkeypatch: pytest.MonkeyPatch, guard: Predicate) -> TableMachine:
     """A machine with one guarded row, idle → stopped, whose guard is a function of the test's."""
 
-    def compile_predicate(_: str) -> Guard:
+    def compile_predicate(_: str) -> Predicate:
         return guard
 
     monkeypatch.setattr(module, "compile_predicate", compile_predicate)
@@ -133,15 +134,21 @@ def test_an_end_is_final_for_transitions_as_well() -> None:
         ("registered or metadata or 'yes'", Context()),
     ],
 )
-def test_a_guard_that_gives_something_true_holds(
-    expression: str, context: Context, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def expression_of(_: str | None) -> str:
-        return expression
-
-    monkeypatch.setattr(module, "expression_of", expression_of)
-    TableMachine(table_of(guard="registered", target=State.STOPPED)).step(context, Stop())
+def test_a_guard_that_gives_something_true_holds(expression: str, context: Context) -> None:
+    guards = {"registered": Guard("registered", expression, "registrations were applied")}
+    TableMachine(table_of(guard="registered", target=State.STOPPED), guards=guards).step(context, Stop())
     assert context.state is State.STOPPED
+
+
+def test_a_state_can_be_built_without_its_deadline() -> None:
+    states = {**STATES, State.STALLED: attrs.evolve(STATES[State.STALLED], deadline=None)}
+    for machine, armed in (
+        (TableMachine(table_of(target=State.STALLED)), True),
+        (TableMachine(table_of(target=State.STALLED), states=states), False),
+    ):
+        context = Context()
+        machine.step(context, Stop())
+        assert (context.deadline is not None) is armed
 
 
 def test_the_trap_is_there_a_guard_must_be_equal_to_true() -> None:

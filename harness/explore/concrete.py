@@ -14,9 +14,9 @@ import msgspec
 
 from gatewright.fsm.errors import IllegalTransition
 from gatewright.harness.explore.counterexample import Moment
-from gatewright.harness.explore.program import Label
 from gatewright.harness.explore.replay import _context, _text, _time, differences, replay
 from gatewright.harness.explore.search import Graph, moments
+from gatewright.harness.explore.steps import Label
 from gatewright.spec import events
 from gatewright.spec.events import Event
 from gatewright.spec.protocol import close_kind

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 if TYPE_CHECKING:
-    from gatewright.harness.explore.program import Label
+    from gatewright.harness.explore.steps import Label
 
 
 @attrs.frozen(kw_only=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, cast
 
 from gatewright.harness.explore.environment import Environment
+from gatewright.harness.explore.properties import Property
 from gatewright.harness.explore.table import AnyRow, Table, constants, rewriting
-from gatewright.harness.explore.terms import Term, constant, fold, is_true, names_in, term
+from gatewright.harness.explore.terms import Term, constant, fold, is_true, names_in, source, term
 from gatewright.spec.errors import TableError
 
 _MOST: Final = 20_000
@@ -35,6 +36,36 @@ def findings(table: Table, environment: Environment) -> Iterator[str]:
     for cell in cells.values():
         for one, other in itertools.combinations(cell, 2):
             yield from _overlap(table, environment, one, other)
+
+
+def gaps(table: Table, environment: Environment, properties: Iterable[Property]) -> Iterator[str]:
+    """What the environment does not say of the table, which would otherwise be silently left out of an exploration."""
+    fed = {action.event for action in environment.actions}
+    for event in sorted({row.event for row in table.rows}, key=lambda event: str(event.name)):
+        if event not in fed and event not in environment.unheard:
+            yield (
+                f"event {event.name}: no action of environment {environment.name!r} feeds it; write one, or name it in "
+                "`unheard`, with the reason"
+            )
+    for effect in sorted({str(effect.name) for row in table.rows for effect in row.effects}):
+        if effect not in environment.reactions:
+            yield f"effect {effect}: environment {environment.name!r} has no reaction to it; {{}} says: none"
+    machine = {variable.name for variable in table.variables}
+    names = machine | {variable.name for variable in environment.variables}
+    for action in environment.actions:
+        for name in action.updates.keys() - names:
+            yield f"action {action.name!r}: {name!r} is no variable"
+        for name in action.updates.keys() & machine:
+            yield f"action {action.name!r}: {name!r} belongs to the machine; only rows write it"
+    for effect, updates in environment.reactions.items():
+        for name in updates.keys() - names:
+            yield f"reaction to {effect}: {name!r} is no variable"
+    known = names | constants(table, environment.enumerations).keys()
+    known |= {"state", "event", "kind", "moves", "effects", "updates", "row"}
+    for item in properties:
+        for name in names_in(item.expression):
+            if name.removeprefix("before.") not in known and not name.startswith("event."):
+                yield f"property {item.name!r}: {name!r} is no variable"
 
 
 def _row(table: Table, environment: Environment, row: AnyRow) -> Iterator[str]:
@@ -70,7 +101,7 @@ def _overlap(table: Table, environment: Environment, one: AnyRow, other: AnyRow)
     variables = {variable.name: variable for variable in (*table.variables, *environment.variables)}
     known = constants(table, environment.enumerations)
     guards = [fold(_guard(table, row), known | {"state": constant(one.source)}) for row in (one, other)]
-    reads = set[str]().union(*(names_in(_text(guard)) for guard in guards))
+    reads = set[str]().union(*(names_in(source(guard)) for guard in guards))
     domains: dict[str, tuple[object, ...]] = {}
     for name in sorted(reads):
         if name in variables:
@@ -85,12 +116,6 @@ def _overlap(table: Table, environment: Environment, one: AnyRow, other: AnyRow)
             when = ", ".join(f"{name}={value}" for name, value in zip(domains, values, strict=True)) or "always"
             yield f"{one.id}: overlaps {other.id} ({when}); make the guards of a cell exclude each other"
             return
-
-
-def _text(guard: Term) -> str:
-    import ast
-
-    return ast.unparse(guard)
 
 
 def _payloads(environment: Environment, event: type[Any], name: str) -> tuple[object, ...]:

@@ -19,8 +19,8 @@ from gatewright.harness.explore.table import constants
 from gatewright.harness.explore.terms import fold, is_false, is_true, term
 
 if TYPE_CHECKING:
-    from gatewright.harness.explore.program import Label
     from gatewright.harness.explore.search import Graph
+    from gatewright.harness.explore.steps import Label
 
 
 @attrs.frozen

@@ -19,9 +19,10 @@ from typing import Any, Final, TypeVar
 import attrs
 
 from gatewright.harness.explore.environment import Environment
-from gatewright.harness.explore.program import Compiler, Label
+from gatewright.harness.explore.program import Compiler
 from gatewright.harness.explore.properties import Shape
 from gatewright.harness.explore.search import Bounds, Graph, Report, explore
+from gatewright.harness.explore.steps import Label
 from gatewright.harness.explore.table import AnyRow, Table
 from gatewright.spec.errors import TableError
 

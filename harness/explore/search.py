@@ -15,8 +15,9 @@ import attrs
 from gatewright.harness.explore.counterexample import Counterexample, Moment
 from gatewright.harness.explore.environment import Environment
 from gatewright.harness.explore.liveness import judge
-from gatewright.harness.explore.program import ILLEGAL, UNDECIDED, UNWRITTEN, Broken, Compiler, Label, StateCode
+from gatewright.harness.explore.program import Broken, Compiler, StateCode
 from gatewright.harness.explore.properties import Property, Shape
+from gatewright.harness.explore.steps import ILLEGAL, UNDECIDED, UNWRITTEN, Label
 from gatewright.harness.explore.table import AnyRow, Table, constants
 from gatewright.harness.explore.terms import code_of, constant, fold, is_false, is_true, term
 

@@ -270,3 +270,25 @@ def _call(function: str, args: list[Term], known: Known) -> Term:
 def source(node: Term) -> str:
     """The expression as Python text."""
     return ast.unparse(node)
+
+
+def conjunction(*parts: Term) -> Term:
+    """All of them."""
+    return fold(ast.BoolOp(ast.And(), list(parts)), {})
+
+
+def disjunction(parts: list[Term]) -> Term:
+    """One of them."""
+    return fold(ast.BoolOp(ast.Or(), parts), {}) if parts else ast.Constant(0)
+
+
+def conjuncts(node: Term) -> list[Term]:
+    """The parts that must all hold."""
+    if is_true(node):
+        return []
+    return node.values if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And) else [node]
+
+
+def free_names(node: Term) -> frozenset[str]:
+    """The variables that a folded expression reads."""
+    return frozenset(inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name) and inner.id not in _CALLS)

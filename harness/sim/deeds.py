@@ -23,7 +23,7 @@ from gatewright.harness.fake.script import (
     Send,
 )
 from gatewright.harness.sim.network import Network
-from gatewright.harness.sim.scenario import CODES, Act, Deed
+from gatewright.harness.sim.scenario import CODES, FATAL_CODES, Act, Deed
 from gatewright.spec.errors import GatewrightError
 from gatewright.transport.commands import Activity, UpdatePresence, UpdateVoiceState
 from gatewright.transport.shard import Shard
@@ -45,6 +45,12 @@ _OUT_OF_TURN: Final = (
     '{"op":9,"d":false}',
     '{"op":1,"d":null}',
 )
+
+
+_STREAMED: Final = (*_OUT_OF_TURN, '{"op":9,"d":true}', "no JSON")
+_STREAMED_MESSAGES: Final = 44
+_STREAMED_EVERY: Final = 0.125
+"""Seconds. What a shard waits for the end of a connection is a multiple, so that a message comes in that moment."""
 
 
 class Stage:
@@ -76,7 +82,9 @@ class Stage:
             case Deed.ABSENCE:
                 self.absent_until = trio.current_time() + (1.0, 50.0, 200.0)[number % 3]
             case Deed.CLOSE:
-                self._serve(Close(CODES[number % (len(CODES) - 2)], "as the scenario has it"))
+                self._serve(Close(CODES[number % len(CODES)], "as the scenario has it"))
+            case Deed.BAN:
+                self._serve(Close(FATAL_CODES[number % len(FATAL_CODES)], "as the scenario has it"))
             case Deed.DROP:
                 self._serve(Drop(reset=bool(number % 2)))
             case Deed.OP_7:
@@ -93,6 +101,8 @@ class Stage:
                 self._serve(Send(_OUT_OF_TURN[number % len(_OUT_OF_TURN)]))
             case Deed.SILENCE:
                 self._serve(Dark(reading=bool(number % 2)))
+            case Deed.STREAM:
+                self._users.start_soon(self._stream, number)
             case Deed.DISPATCHES:
                 for _ in range(1 + number):
                     self._serve(Dispatch("MESSAGE_CREATE", {"content": "hello"}))
@@ -137,6 +147,13 @@ class Stage:
 
     def _serve(self, action: MessageAction) -> None:
         self.fake.perform(action)
+
+    async def _stream(self, number: int) -> None:
+        """Of everything that a server can say, for some seconds; `number` says in which order the kinds come."""
+        began, kinds = trio.current_time(), len(_STREAMED)
+        for place in range(_STREAMED_MESSAGES):
+            await trio.sleep_until(began + place * _STREAMED_EVERY)
+            self._serve(Send(_STREAMED[(place * (1 + number % (kinds - 1)) + number // kinds) % kinds]))
 
     def _order(self, command: Callable[[], None]) -> None:
         with contextlib.suppress(IllegalTransition):  # a refusal is an answer

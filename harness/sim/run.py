@@ -22,12 +22,10 @@ from typing import Final
 
 import attrs
 
-from gatewright.harness.explore.gateway import justified
 from gatewright.harness.sim.scenario import FEWEST_FAULTS, Scenario
 from gatewright.harness.sim.shrinking import shrink
 from gatewright.harness.sim.simulation import Attempt, attempt
-from gatewright.spec import events
-from gatewright.spec.rows import RowKind
+from gatewright.harness.sim.untaken import reasons
 from gatewright.spec.table import TABLE
 
 PORTION: Final = 250
@@ -88,17 +86,6 @@ def told(tried: Attempt) -> str:
     assert tried.error is not None
     lines = traceback.format_exception_only(tried.error)
     return "".join(lines) + f"  brought back by simulate({tried.scenario!r})"
-
-
-def reasons() -> dict[str, str]:
-    """Rows that no simulation takes, each with the reason: no state takes them, or the driver spares the table them."""
-    found = dict(justified())
-    for row in TABLE:
-        if row.id.endswith(".stale"):
-            found.setdefault(row.id, "the driver drops what an old connection says before it is fed")
-        elif row.kind is RowKind.REFUSE and row.event is events.Register:
-            found.setdefault(row.id, "`Shard` registers once, when its block is entered")
-    return found
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -11,15 +11,20 @@ from typing import Final
 
 import attrs
 
-from gatewright.harness.fake.faults import FAULTS, Phase
-from gatewright.harness.sim.choices import SeedSource, Source, pick
+from gatewright.harness.fake.faults import FAULTS, Phase, connections_of
+from gatewright.harness.fake.script import Connection, Delay, MetadataPlan
+from gatewright.harness.sim.choices import SeedSource
+from gatewright.spec.intents import Intents
 from gatewright.spec.session import Session
 from gatewright.spec.settings import Settings
 from gatewright.spec.states import State
 from gatewright.transport.inflate import Compression
-from gatewright.transport.queue import Queue, QueuePolicy
+from gatewright.transport.queue import Queue
 
 FEWEST_FAULTS: Final = 3
+
+INTENTS: Final = Intents.GUILDS | Intents.GUILD_MEMBERS | Intents.GUILD_VOICE_STATES
+"""Of every simulated shard."""
 
 
 class Actor(enum.StrEnum):
@@ -50,10 +55,12 @@ class Deed(enum.StrEnum):
     # The server.
     DISPATCHES = "dispatches"
     LARGE = "large"
+    STREAM = "stream"
     BEAT_REQUEST = "beat_request"
     OP_7 = "op_7"
     OP_9 = "op_9"
     CLOSE = "close"
+    BAN = "ban"
     DROP = "drop"
     FORGET = "forget"
     GARBAGE = "garbage"
@@ -77,8 +84,10 @@ HARMLESS: Final = frozenset(
 )  # fmt: skip
 """Deeds that are no fault."""
 
-CODES: Final = (4000, 1000, 1001, 4003, 4007, 4008, 4009, 4001, 4999, 4004, 4014)
-"""Close codes of the server; the last two end a shard for good."""
+CODES: Final = (4000, 1000, 1001, 4003, 4007, 4008, 4009, 4001, 4999)
+"""Close codes of the server after which a shard comes back."""
+FATAL_CODES: Final = (4004, 4014)
+"""Close codes that end a shard for good."""
 FATAL: Final = frozenset({4004, 4010, 4011, 4012, 4013, 4014})
 
 
@@ -91,6 +100,9 @@ class Gate(enum.StrEnum):
     BUDGET = "budget"
     SILENT = "silent"
     STUBBORN = "stubborn"  # takes no notice of being cancelled, and grants
+    LATE_GRANT = "late_grant"  # the same, and says nothing before
+    LATE_REFUSAL = "late_refusal"
+    LATE_ESTIMATE = "late_estimate"
 
 
 class Registering(enum.StrEnum):
@@ -102,10 +114,16 @@ class Registering(enum.StrEnum):
     HANGS = "hangs"
     UNDO_HANGS = "undo_hangs"
     UNDO_FAILS = "undo_fails"
+    UNDO_STUBBORN = "undo_stubborn"  # takes no notice of being cancelled, and comes to its end
+    HANGS_TWICE = "hangs_twice"  # applying hangs, and undoing is stubborn
 
 
-_RARELY: Final = 24
-"""One scenario in so many has a registration that harms, since most of those end before they have begun."""
+@attrs.frozen
+class Late:
+    """A metadata request that takes no notice of being cancelled, as one in a thread, and ends after `seconds`."""
+
+    seconds: float
+    fails: bool = False
 
 
 @attrs.frozen
@@ -141,10 +159,10 @@ class Scenario:
     registering: Registering = Registering.FINE
     gates: tuple[Gate, ...] = ()
     """How the first requests for a slot are answered; those after them are granted."""
-    metadata: tuple[str, ...] = ()
+    metadata: tuple[str | Late, ...] = ()
     """Faults of the first metadata requests."""
-    connections: tuple[tuple[str, Phase], ...] = ()
-    """Faults of the first connections, each in a phase of the client's life."""
+    connections: tuple[tuple[str, Phase] | Connection, ...] = ()
+    """Faults of the first connections, each in a phase of the client's life; or what else the server does on them."""
     acts: tuple[Act, ...] = ()
     absent: float = 0.0
     """Virtual seconds for which the consumer takes nothing at first."""
@@ -168,103 +186,28 @@ class Scenario:
             + (self.registering is not Registering.FINE)
         )
 
+    @property
+    def script(self) -> tuple[Connection, ...]:
+        """What the server does on its connections; the last plan repeats."""
+        plans: list[Connection] = []
+        for planned in self.connections:
+            plans += [planned] if isinstance(planned, Connection) else connections_of(FAULTS[planned[0]], planned[1])
+        return (*plans, Connection()) if plans else ()
+
+    @property
+    def metadata_script(self) -> tuple[MetadataPlan, ...]:
+        """What the server does about requests for metadata, where those come to it."""
+        return (
+            *(
+                Delay(fault.seconds) if isinstance(fault, Late) else FAULTS[fault].metadata(Phase.FETCHING_METADATA)[0]
+                for fault in self.metadata
+            ),
+            (),
+        )
+
     @classmethod
     def of(cls, seed: int) -> Scenario:
         """The scenario of a seed."""
+        from gatewright.harness.sim.drawing import drawn
+
         return drawn(SeedSource(seed), seeds=True)
-
-
-_PAIRS: Final = tuple(
-    (fault.name, phase)
-    for fault in FAULTS.values()
-    for phase in fault.phases
-    if phase is not Phase.FETCHING_METADATA and fault.fails_with is None
-)
-_LETHAL: Final = tuple(
-    (fault.name, phase)
-    for fault in FAULTS.values()
-    for phase in fault.phases
-    if phase is not Phase.FETCHING_METADATA and fault.fails_with is not None
-)
-_METADATA: Final = tuple(
-    fault.name for fault in FAULTS.values() if Phase.FETCHING_METADATA in fault.phases and fault.fails_with is None
-)
-_SECONDS: Final = (0.0, 0.0, 0.5, 1.0, 3.0, 10.0, 45.0, 130.0)
-_SMALL: Final = {
-    "max_failed_resumes": 1,
-    "hello_stalls_to_forget_url": 1,
-    "hello_stalls_to_drop_session": 2,
-    "connect_failures_to_forget_url": 1,
-    "max_paused_beats": 1,
-}
-_STATES: Final = tuple(state for state in State if state not in {State.IDLE, State.STOPPED, State.FAILED})
-_DEEDS: Final = tuple(deed for deed in Deed if deed is not Deed.STOP)
-
-
-def drawn(source: Source, *, seeds: bool = False) -> Scenario:
-    """A scenario with at least three faults; with `seeds` its network and scheduler have one each."""
-    compress = pick(source, (Compression.NONE, Compression.NONE, Compression.ZLIB_STREAM, Compression.PAYLOAD))
-    connections = tuple(
-        pick(source, _LETHAL) if source.below(25) == 24 else pick(source, _PAIRS) for _ in range(source.below(4))
-    )
-    acts = [_act(source) for _ in range(source.below(7))]
-    if source.below(12) == 11:
-        acts.append(Act(pick(source, _SECONDS), Deed.STOP))
-    metadata = tuple(pick(source, _METADATA) for _ in range(max(source.below(4) - 1, 0)))
-    gates = tuple(pick(source, tuple(Gate)) for _ in range(max(source.below(4) - 1, 0)))
-    if source.below(40) == 39:
-        metadata = (*metadata, "metadata_401")
-    scenario = Scenario(
-        settings=_settings(source),
-        session=_session(source),
-        compress=compress,
-        queue=_queue(source),
-        manual=source.below(6) == 5,
-        stored=source.below(6) == 5,
-        http=source.below(8) == 7,
-        registering=pick(source, tuple(Registering)) if source.below(_RARELY) == _RARELY - 1 else Registering.FINE,
-        gates=gates,
-        metadata=metadata,
-        connections=connections,
-        acts=tuple(acts),
-        absent=pick(source, (0.0,) * 9 + (30.0, 200.0, 1000.0)),
-        network_seed=source.below(2**32) if seeds else None,
-        schedule_seed=source.below(2**32) if seeds else None,
-    )
-    if scenario.session is not None and scenario.stored:
-        scenario = attrs.evolve(scenario, stored=False)
-    more: list[Act] = []
-    while scenario.faults + len(more) < FEWEST_FAULTS:
-        more.append(Act(pick(source, _SECONDS), pick(source, (Deed.DROP, Deed.RESET, Deed.CUT, Deed.CLOSE))))
-    return attrs.evolve(scenario, acts=(*scenario.acts, *more))
-
-
-def _act(source: Source) -> Act:
-    during = pick(source, _STATES) if source.below(3) else None
-    after = 0.0 if during is not None and source.below(2) else pick(source, _SECONDS)
-    return Act(after, pick(source, _DEEDS), source.below(12), during)
-
-
-def _settings(source: Source) -> Settings:
-    strict = source.below(8) == 7
-    capped = source.below(8) == 7
-    small = source.below(2) == 1
-    return Settings(
-        strict_startup=strict,
-        max_attempts=1 + source.below(3) if capped else None,
-        **(_SMALL if small else {}),  # type: ignore[arg-type]  # counts, by name
-    )
-
-
-def _session(source: Source) -> Session | None:
-    which = source.below(8)
-    if which < 6:
-        return None
-    return Session(id="imported", resume_url="wss://resume.gateway.invalid" if which == 7 else None, seq=7)
-
-
-def _queue(source: Source) -> Queue:
-    which = source.below(8)
-    events = (1000, 1000, 1000, 10, 2, 1, 10, 2)[which]
-    policy = (*[QueuePolicy.PAUSE] * 6, QueuePolicy.DROP_OLDEST, QueuePolicy.FAIL)[which]
-    return Queue(events=events, policy=policy)

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import trio
 
-from gatewright.harness.sim.scenario import Gate, Registering
+from gatewright.harness.sim.scenario import Gate, Late, Registering
 from gatewright.spec.events import MetadataError, SlotRefusal
 from gatewright.spec.session import Metadata, Session
 from gatewright.transport.gate import InMemoryIdentifyGate
 from gatewright.transport.seams import GateUnavailable, IdentifyGate, MetadataUnavailable, Slot
+
+_LATE: Final = 3.0
+"""Seconds after which a gate answers that takes no notice of being cancelled."""
+
+
+async def _in_any_case(seconds: float) -> None:
+    """Lasts so long, whoever cancels it: as a call in a thread does."""
+    with trio.CancelScope(shield=True):
+        await trio.sleep(seconds)
 
 
 class SimulatedGate:
@@ -45,9 +55,25 @@ class SimulatedGate:
                 await trio.sleep_forever()
             case Gate.STUBBORN:
                 on_queued(3.0)
-                with trio.CancelScope(shield=True):
-                    await trio.sleep(3.0)
+                return await self._grant_in_any_case(shard_id)
+            case Gate.LATE_GRANT:
+                return await self._grant_in_any_case(shard_id)
+            case Gate.LATE_REFUSAL:
+                await _in_any_case(_LATE)
+                raise GateUnavailable(SlotRefusal.OUTAGE, 2.0)
+            case Gate.LATE_ESTIMATE:
+                await _in_any_case(_LATE)
+                on_queued(20.0)
         slot = await self._inner.acquire(shard_id=shard_id, on_queued=on_queued)
+        self.unsettled += 1
+        return slot
+
+    async def _grant_in_any_case(self, shard_id: int) -> Slot:
+        slot: Slot | None = None
+        with trio.CancelScope(shield=True):
+            await trio.sleep(_LATE)
+            slot = await self._inner.acquire(shard_id=shard_id, on_queued=lambda _eta: None)
+        assert slot is not None
         self.unsettled += 1
         return slot
 
@@ -95,7 +121,7 @@ class SimulatedRegistration:
             case Registering.FAILS:
                 await trio.sleep(1.0)
                 raise RegistrationBroke("as the scenario has it")
-            case Registering.HANGS:
+            case Registering.HANGS | Registering.HANGS_TWICE:
                 await trio.sleep_forever()
             case _:
                 await trio.lowlevel.checkpoint()
@@ -106,6 +132,8 @@ class SimulatedRegistration:
         match self._how:
             case Registering.UNDO_HANGS:
                 await trio.sleep_forever()
+            case Registering.UNDO_STUBBORN | Registering.HANGS_TWICE:
+                await _in_any_case(9.0)
             case Registering.UNDO_FAILS:
                 raise RegistrationBroke("as the scenario has it")
             case _:
@@ -148,13 +176,18 @@ _FAILURES = {
 class MemoryMetadata:
     """A metadata source that fails as often as a scenario says; HTTP costs more than all the rest of a simulation."""
 
-    def __init__(self, plan: Sequence[str], url: str) -> None:
+    def __init__(self, plan: Sequence[str | Late], url: str) -> None:
         self._plan = list(plan)
         self._url = url
 
     async def fetch(self) -> Metadata:
         """See :class:`~gatewright.transport.seams.MetadataSource`."""
         name = self._plan.pop(0) if self._plan else ""
+        if isinstance(name, Late):
+            await _in_any_case(name.seconds)
+            if name.fails:
+                raise MetadataUnavailable(_TRANSIENT, "late")
+            return Metadata(url=self._url)
         failure = _FAILURES.get(name)
         if failure is None:
             await trio.sleep(5.0 if name == "metadata_slow" else 0.1)

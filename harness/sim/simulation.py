@@ -24,15 +24,15 @@ import trio.testing
 from gatewright.fsm.core import ShardCore
 from gatewright.fsm.journal import Record
 from gatewright.fsm.runtime import Runtime
-from gatewright.harness.fake import CloseFrame, Connection, FakeGateway, MetadataAnswered, Rules, Side
-from gatewright.harness.fake.faults import FAULTS, UNREACHABLE, Phase, connections_of
+from gatewright.harness.fake import CloseFrame, FakeGateway, MetadataAnswered, Rules, Side
+from gatewright.harness.fake.faults import UNREACHABLE
 from gatewright.harness.fake.population import guild
 from gatewright.harness.monitor import Monitor, monitored
 from gatewright.harness.sim.choices import Choices
 from gatewright.harness.sim.deeds import GUILD, Stage
 from gatewright.harness.sim.network import Network
 from gatewright.harness.sim.paths import PathOfTheTable
-from gatewright.harness.sim.scenario import FATAL, FEWEST_FAULTS, Registering, Scenario
+from gatewright.harness.sim.scenario import FATAL, FEWEST_FAULTS, INTENTS, Registering, Scenario
 from gatewright.harness.sim.scheduler import Scheduler, scheduled
 from gatewright.harness.sim.seams import (
     MemoryMetadata,
@@ -42,7 +42,6 @@ from gatewright.harness.sim.seams import (
     SimulatedRegistration,
     real_gate,
 )
-from gatewright.spec.intents import Intents
 from gatewright.spec.rows import Row
 from gatewright.spec.states import State
 from gatewright.spec.table import TABLE
@@ -148,14 +147,13 @@ class _Life:
     async def _live(self) -> None:
         tasks = trio.lowlevel.current_statistics().tasks_living
         scenario = self.scenario
-        script = [plan for name, phase in scenario.connections for plan in connections_of(FAULTS[name], phase)]
         fake = FakeGateway(
             token=_TOKEN,
             guilds=[guild(GUILD, member_count=3)],
             listen=False,
             rules=Rules(required_shards=1),
-            script=[*script, Connection()] if script else (),
-            metadata_script=[*(FAULTS[name].metadata(Phase.FETCHING_METADATA)[0] for name in scenario.metadata), ()],
+            script=scenario.script,
+            metadata_script=scenario.metadata_script,
         )
         async with fake, trio.open_nursery() as servers:
             network = Network(fake.serve_stream, servers, self.network, unreachable=UNREACHABLE)
@@ -186,7 +184,7 @@ class _Life:
         registration = SimulatedRegistration(scenario.registering)
         shard = SimulatedShard(
             token,
-            intents=Intents.GUILDS | Intents.GUILD_MEMBERS | Intents.GUILD_VOICE_STATES,
+            intents=INTENTS,
             registrations=[registration],
             session=scenario.session,
             store=MemoryStore() if scenario.stored else None,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import attrs
 from hypothesis import strategies as st
 
-from gatewright.harness.sim.scenario import Scenario, drawn
+from gatewright.harness.sim.drawing import drawn
+from gatewright.harness.sim.scenario import Scenario
 
 
 @attrs.frozen

@@ -123,7 +123,7 @@ def test_what_fails_becomes_small() -> None:
     large = attempt(Scenario.of(seed), rows=rows)
     small = shrink(large.scenario, play=lambda scenario: attempt(scenario, rows=rows))
     assert small.error is not None
-    assert small.scenario.faults <= 2
+    assert small.scenario.faults <= FEWEST_FAULTS
     assert small.signature == large.signature
     assert 2 * _chances(small.scenario) < _chances(large.scenario)
     assert small.scenario.settings == Settings()

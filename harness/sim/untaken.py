@@ -1,0 +1,70 @@
+"""Rows that no simulated life takes, each with the reason: the table is ready for more than this driver says.
+
+A row is there for every runtime and for every order of events; a driver that cancels a task before it can speak spares
+the table some of them. A reason for a row that *is* taken is a failure, as in the explorer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from gatewright.harness.explore.gateway import justified
+from gatewright.spec import events
+from gatewright.spec.rows import Row, RowKind
+from gatewright.spec.states import State
+from gatewright.spec.table import NO_SOCKET, TABLE
+
+_HANDSHAKEN: Final = (State.IDENTIFIED, State.RESUMING, State.READY)
+_LEAVING: Final = (State.STALLED, State.DRAINING)
+_REGISTRATION_ENDS: Final = (events.Registered, events.RegistrationFailed)
+_GATE: Final = (events.SlotGranted, events.SlotQueued, events.SlotUnavailable)
+_UNDONE: Final = (State.REGISTERING, State.DRAINING, State.SUSPENDED, State.STOPPED, State.FAILED)
+
+
+def reasons() -> Mapping[str, str]:
+    """Rows that no simulation takes, each with the reason: no state takes them, or the driver spares the table them."""
+    found = dict(justified())
+    for row in TABLE:
+        reason = _reason(row)
+        if reason is not None:
+            found.setdefault(row.id, reason)
+    return found
+
+
+def _reason(row: Row) -> str | None:
+    if row.id.endswith(".stale"):
+        return "the driver drops what an old connection says before it is fed"
+    if row.kind is RowKind.REFUSE and row.event is events.Register:
+        return "`Shard` registers once, when its block is entered"
+    if row.source is State.IDLE and row.event is not events.Register:
+        return "`Shard` registers in the step in which its block is entered, and takes no verb before that"
+    return _of_a_connection(row) or _of_a_seam(row)
+
+
+def _of_a_connection(row: Row) -> str | None:
+    """Of a connection: it ends with one event, and once it is aborted that is `Aborted`."""
+    event, source = row.event, row.source
+    if event is events.ConnectFailed and source is not State.CONNECTING:
+        return "a handshake that is aborted ends as `Aborted`, also if it has failed by itself in the same instant"
+    if event is events.Closed and source in NO_SOCKET:
+        return "a connection that was aborted ends as `Aborted`, whatever else became of it"
+    if event is events.Opened and source in NO_SOCKET:
+        return "an aborted handshake is gone some passes later, and the state that aborts it lasts a second"
+    if event is events.WriteBlocked and source in NO_SOCKET:
+        return "to abort is to cancel the writer, and a time-out in a cancelled scope is not taken for one"
+    if event is events.QueueOverflowed and source in (*_LEAVING, *NO_SOCKET):
+        return "the queue overflows in the step that delivers, and nothing is delivered there"
+    return None
+
+
+def _of_a_seam(row: Row) -> str | None:
+    """Of registrations and the gate."""
+    event, source = row.event, row.source
+    if event in _REGISTRATION_ENDS and row.kind is RowKind.IGNORE:
+        return "the driver drops the end of a registration that was given up: undoing follows in any case"
+    if event is events.RegistrationUndone and (source not in _UNDONE or row.id == "draining.registration_undone.late"):
+        return "undoing holds the registrar's lock, and nothing is registered anew before it has ended"
+    if event in _GATE and source in _HANDSHAKEN:
+        return "the gate is asked once a connection, and its answer has led here, or it was not asked at all"
+    return None

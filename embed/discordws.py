@@ -446,6 +446,7 @@ class _HookedGate:
         self._engine = engine
         self._hook = hook
         self.sent = gate.sent
+        self.answered = gate.answered
         self.give_back = gate.give_back
 
     async def acquire(self, *, shard_id: int, on_queued: Callable[[float], None]) -> Slot:

@@ -201,6 +201,10 @@ class BudgetWatch:
         """As the gate."""
         self._gate.sent(slot)
 
+    def answered(self, slot: Slot) -> None:
+        """As the gate."""
+        self._gate.answered(slot)
+
     def give_back(self, slot: Slot) -> None:
         """As the gate."""
         self._gate.give_back(slot)

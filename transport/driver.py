@@ -28,6 +28,7 @@ from gatewright.spec.events import (
     QueueOverflowed,
     ReadingPaused,
     ReadingResumed,
+    Ready,
     Registered,
     RegistrationFailed,
     RegistrationUndone,
@@ -126,6 +127,7 @@ class Driver:
         self._fetching = trio.CancelScope()
         self._acquiring = trio.CancelScope()
         self._slot: tuple[int, Slot] | None = None
+        self._identified: tuple[int, Slot] | None = None
         self._dispatch: Dispatch | None = None
         self._waits_before = 0
         self.watch: Callable[[Dispatch], None] | None = None
@@ -201,6 +203,8 @@ class Driver:
         self._dispatch = dispatch
         self.feed(event)
         self._dispatch = None
+        if type(event) is Ready and self._identified is not None and self._identified[0] == gen:
+            self._gate.answered(self._identified[1])
         return dispatch
 
     async def room(self, gen: int) -> None:
@@ -462,7 +466,7 @@ class Driver:
     def _settle_slot(self, gen: int) -> None:
         if self._slot is not None and self._slot[0] == gen:
             self._gate.sent(self._slot[1])
-            self._slot = None
+            self._identified, self._slot = self._slot, None
 
     def _return_slot(self, gen: int) -> None:
         if self._slot is not None and self._slot[0] == gen:

@@ -1,7 +1,15 @@
 """The identify gate of one process: who may send IDENTIFY next, and whether the day's budget allows it.
 
 Two bounds, kept apart. *Spacing*: of one bucket, ``shard_id % max_concurrency``, one IDENTIFY in 5 s, counted from when
-it was sent (P27, P28). *Budget*: spending the day's IDENTIFYs ends every session of the bot and resets its token (P29),
+it was sent (P27, P28).
+
+The server counts by its own clock, and does not say from which moment (A11): when IDENTIFY came, when it was looked
+at, or when READY left. So after sending there is slack, which a second IDENTIFY that is faster on its way may use up.
+READY ends the guessing: whichever moment it was, it lies before READY was here, and the next IDENTIFY that leaves 5 s
+after that comes later still, however fast it is. Where READY comes within the slack, the next one goes 5 s after READY,
+sooner than the slack allows and with nothing left to chance. Op 9 proves as much, and is no reason to hurry.
+
+*Budget*: spending the day's IDENTIFYs ends every session of the bot and resets its token (P29),
 so :class:`IdentifyBudget` refuses before that, and throttles a shard that identifies again and again long before.
 
 Nothing runs here between calls. Each waiter sleeps in its own :meth:`~InMemoryIdentifyGate.acquire` until it may go or
@@ -29,7 +37,11 @@ from gatewright.spec.session import Metadata
 from gatewright.transport.seams import Clock, GateUnavailable, RandomSource, Slot
 
 SLACK: Final = 0.5
-"""Seconds; by default the buckets of a start-up follow each other 5.75 s apart, in the mean."""
+"""Seconds: without READY the IDENTIFYs of a bucket follow each other 5.75 s apart, in the mean."""
+
+DRIFT: Final = 0.002
+"""Of the spacing: how much slower the server's clock may run than ours. A clock that is being set is slewed by a
+quarter of this at most (500 ppm)."""
 
 HOLD: Final = 30.0
 """Seconds after which a slot that was neither sent nor given back counts as sent."""
@@ -171,6 +183,8 @@ class IdentifyBudget:
 class _Waiter:
     shard_id: int
     arrival: int
+    told: float | None = None
+    """When its turn is expected to come, as it was told."""
     changed: trio.Event = attrs.field(factory=trio.Event)
 
     @property
@@ -185,6 +199,13 @@ class _Held:
     until: float
 
 
+@attrs.define
+class _Sent:
+    shard_id: int
+    until: float
+    """When the next one of its bucket may go."""
+
+
 class InMemoryIdentifyGate:
     """The :class:`~gatewright.transport.seams.IdentifyGate` of a bot that lives in one process.
 
@@ -193,7 +214,8 @@ class InMemoryIdentifyGate:
         remaining: how many of them are left, if that is known already.
         reserve: how many are left alone; 10 % of the total by default. The very first of the process may use them.
         spacing: seconds between two IDENTIFYs of a bucket.
-        slack: seconds added to it, and as much again at random: the next IDENTIFY may be faster on its way (P28).
+        slack: seconds added to it, and as much again at random, while READY has not come: the next IDENTIFY may be
+            faster on its way (P28).
         hold: seconds after which a slot whose holder is gone counts as sent.
         clock, random: see :mod:`gatewright.transport.seams`.
 
@@ -232,7 +254,7 @@ class InMemoryIdentifyGate:
         self._queues: dict[int, list[_Waiter]] = {}
         self._held: dict[str, _Held] = {}
         # By shard and not by bucket, so that a new max_concurrency finds them where they now belong.
-        self._blocked: list[tuple[int, float]] = []
+        self._sent: dict[str, _Sent] = {}
         self._warned = 0
 
     # -- the seam ------------------------------------------------------------------------------------------------------
@@ -248,10 +270,9 @@ class InMemoryIdentifyGate:
         if shard_id < 0:
             raise ConfigurationError(f"a shard id is 0 or above, not {shard_id}")
         await trio.lowlevel.checkpoint()
-        self._wake(shard_id)  # those behind us have longer to wait now
         waiter = _Waiter(shard_id, next(self._numbers))
         bisect.insort(self._queue(shard_id), waiter, key=_rank)
-        told: float | None = None
+        self._wake_delayed(shard_id)
         try:
             while True:
                 now = self._clock()
@@ -261,15 +282,15 @@ class InMemoryIdentifyGate:
                 wait, nap = self._wait(waiter, now)
                 if wait <= 0:
                     return self._grant(shard_id, now)
-                if told is None or now + wait > told + RETELL:
-                    told = now + wait
+                if waiter.told is None or now + wait > waiter.told + RETELL:
+                    waiter.told = now + wait
                     on_queued(wait)
                 with trio.move_on_after(nap):
                     await waiter.changed.wait()
                 waiter.changed = trio.Event()
         finally:
             self._queue(shard_id).remove(waiter)
-            self._wake(shard_id)
+            self._wake_first(shard_id)
 
     def sent(self, slot: Slot) -> None:
         """The IDENTIFY was handed to the socket. It always counts, also for a slot that was held for too long."""
@@ -277,15 +298,24 @@ class InMemoryIdentifyGate:
         self._held.pop(slot.ticket, None)
         self._budget.charge(slot.shard_id, now)
         pause = self._spacing + self._slack * (1 + self._random())
-        self._blocked = [(shard_id, until) for shard_id, until in self._blocked if until > now]
-        self._blocked.append((slot.shard_id, now + pause))
-        self._warn(now)
-        self._wake_all()  # the budget is everybody's
+        self._sent = {ticket: sent for ticket, sent in self._sent.items() if sent.until > now}
+        self._sent[slot.ticket] = _Sent(slot.shard_id, now + pause)
+        if self._warn(now):
+            self._wake_all()  # the budget is everybody's
+        self._wake_first(slot.shard_id)
+        self._wake_delayed(slot.shard_id)
+
+    def answered(self, slot: Slot) -> None:
+        """READY has come: what the server counts from is over. Without effect when the slack is over as well."""
+        sent = self._sent.get(slot.ticket)
+        if sent is not None:
+            sent.until = min(sent.until, self._clock() + self._spacing * (1 + DRIFT))
+            self._wake_first(slot.shard_id)
 
     def give_back(self, slot: Slot) -> None:
         """The slot was not used. Without effect for one that was settled before."""
         if self._held.pop(slot.ticket, None) is not None:
-            self._wake_all()
+            self._wake_first(slot.shard_id)
 
     def learn(self, metadata: Metadata) -> None:
         """Take over what the server says of budget and buckets. The same answer out of a cache changes nothing."""
@@ -307,6 +337,11 @@ class InMemoryIdentifyGate:
 
     # -- the queue -----------------------------------------------------------------------------------------------------
 
+    @property
+    def _each(self) -> float:
+        """Seconds that each in the queue is expected to add."""
+        return self._spacing + self._slack * 1.5
+
     def _queue(self, shard_id: int) -> list[_Waiter]:
         return self._queues.setdefault(shard_id % self._concurrency, [])
 
@@ -316,15 +351,18 @@ class InMemoryIdentifyGate:
     def _wait(self, waiter: _Waiter, now: float) -> tuple[float, float]:
         """The estimated seconds until `waiter` may go, and how long to sleep before looking again."""
         ahead = bisect.bisect_left(self._queue(waiter.shard_id), waiter.rank, key=_rank)
-        each = self._spacing + self._slack * 1.5
-        blocked = [until for shard_id, until in self._blocked if self._same_bucket(shard_id, waiter.shard_id)]
-        held = [held.until for held in self._held.values() if self._same_bucket(held.slot.shard_id, waiter.shard_id)]
-        free = max([0.0, *(until - now for until in blocked)])
-        if held:
-            free = max(free, each)  # its holder is about to send: the spacing begins any moment now
+        free, held = self._free_in(waiter.shard_id, now)
         if ahead:
-            return free + ahead * each, math.inf  # whoever is in front wakes us when it leaves
+            return free + ahead * self._each, math.inf  # whoever is in front wakes us when it leaves
         return free, min([free, *(until - now for until in held)])
+
+    def _free_in(self, shard_id: int, now: float) -> tuple[float, list[float]]:
+        """Seconds until the bucket of `shard_id` is free, and until when its slot is held, if it is."""
+        sent = [sent.until - now for sent in self._sent.values() if self._same_bucket(sent.shard_id, shard_id)]
+        held = [held.until for held in self._held.values() if self._same_bucket(held.slot.shard_id, shard_id)]
+        if held:
+            sent.append(self._each)  # its holder is about to send: the spacing begins any moment now
+        return max(0.0, *sent) if sent else 0.0, held
 
     def _grant(self, shard_id: int, now: float) -> Slot:
         slot = Slot(shard_id, shard_id % self._concurrency, str(next(self._numbers)))
@@ -340,18 +378,31 @@ class InMemoryIdentifyGate:
                 del self._held[held.slot.ticket]
                 self._budget.charge(held.slot.shard_id, now)
 
-    def _wake(self, shard_id: int) -> None:
+    # A thousand shards wait at once: what wakes all of them with each IDENTIFY costs a million wake-ups a start.
+
+    def _wake_first(self, shard_id: int) -> None:
+        """The next of the bucket has to look when it may go."""
+        if queue := self._queue(shard_id):
+            queue[0].changed.set()
+
+    def _wake_delayed(self, shard_id: int) -> None:
+        """Those of the bucket have to be told whose turn has moved back by much."""
+        now = self._clock()
+        turn = now + self._free_in(shard_id, now)[0] - RETELL
         for waiter in self._queue(shard_id):
-            waiter.changed.set()
+            if waiter.told is not None and turn > waiter.told:
+                waiter.changed.set()
+            turn += self._each
 
     def _wake_all(self) -> None:
-        for shard_id in list(self._queues):
-            self._wake(shard_id)
+        for queue in self._queues.values():
+            for waiter in queue:
+                waiter.changed.set()
 
     # -- warnings ------------------------------------------------------------------------------------------------------
 
-    def _warn(self, now: float) -> None:
-        """Say it once when the budget passes a mark, and again only after it has been above."""
+    def _warn(self, now: float) -> bool:
+        """Say it once when the budget passes a mark, and again only after it has been above; whether it passed one."""
         status = self._budget.status(now)
         mark = 2 if status.usable < 1 else 1 if status.remaining * 2 <= status.total else 0
         if mark > self._warned:
@@ -365,7 +416,8 @@ class InMemoryIdentifyGate:
                 if mark == 2
                 else "shards that IDENTIFY again are throttled",
             )
-        self._warned = mark
+        passed, self._warned = mark != self._warned, mark
+        return passed
 
 
 def _rank(waiter: _Waiter) -> tuple[int, int]:

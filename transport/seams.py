@@ -149,6 +149,10 @@ class IdentifyGate(Protocol):
         """The IDENTIFY was handed to the socket: the bucket's spacing counts from here and the budget is charged."""
         ...
 
+    def answered(self, slot: Slot) -> None:
+        """READY has come for the IDENTIFY of this slot, which was sent: the server has counted it by now (A11)."""
+        ...
+
     def give_back(self, slot: Slot) -> None:
         """The slot was not used; the next in line may have it. Idempotent, and without effect after :meth:`sent`."""
         ...

@@ -82,6 +82,10 @@ class SimulatedGate:
         self.unsettled -= 1
         self._inner.sent(slot)
 
+    def answered(self, slot: Slot) -> None:
+        """See :class:`~gatewright.transport.seams.IdentifyGate`."""
+        self._inner.answered(slot)
+
     def give_back(self, slot: Slot) -> None:
         """See :class:`~gatewright.transport.seams.IdentifyGate`."""
         self.unsettled -= 1

@@ -83,6 +83,10 @@ SABOTAGES: tuple[Sabotage, ...] = (
              _PAYLOADS + "test_an_identify_out_of_range_is_refused_before_it_is_made"),
     Sabotage("P27", "spec/protocol.py", "IDENTIFY_SPACING: Final = 5.0", "IDENTIFY_SPACING: Final = 0.5",
              "tests/transport/test_gate.py::test_identifies_of_one_bucket_are_more_than_five_seconds_apart"),
+    Sabotage("P28", "transport/gate.py", "min(sent.until, self._clock() + self._spacing * (1 + DRIFT))",
+             "self._clock()",
+             "tests/transport/test_gate.py::"
+             "test_whichever_moment_the_server_counts_from_its_identifies_are_five_seconds_apart"),
     Sabotage("P30", "transport/gate.py", "return max(0, self.remaining - self.reserve)",
              "return self.remaining",
              "tests/transport/test_identify_budget.py::test_the_reserve_is_left_alone"),

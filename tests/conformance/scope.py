@@ -29,8 +29,9 @@ DECIDED: Mapping[str, str] = MappingProxyType(
     {
         "A03": "4900, which no server sends and no log reader can take for Discord's 4000.",
         "A06": "As suggested. 4006 too ends the session, as it did when it was documented.",
-        "A11": "From the send. While a slot is granted and not yet spent, its bucket is held; it is not held until "
-        "READY, because op 9 after IDENTIFY is answered by waiting 1–5 s and by the bucket's next slot.",
+        "A11": "From the send with slack, or from READY without, whichever ends sooner: READY proves that the moment "
+        "from which the server counts is over. While a slot is granted and not yet spent, its bucket is held; it is "
+        "not held until READY, because op 9 after IDENTIFY is answered by waiting 1–5 s and by the bucket's next slot.",
         "A14": "As suggested; an imported session may also be refused for its age, by a parameter of the user's.",
         "A15": "Three in a row.",
     }

@@ -248,6 +248,8 @@ class SilentGate:
 
     def sent(self, slot: Slot) -> None: ...
 
+    def answered(self, slot: Slot) -> None: ...
+
     def give_back(self, slot: Slot) -> None:
         self.given_back += 1
 

@@ -46,6 +46,9 @@ class SlowGate:
     def sent(self, slot: Slot) -> None:
         self._inner.sent(slot)
 
+    def answered(self, slot: Slot) -> None:
+        self._inner.answered(slot)
+
     def give_back(self, slot: Slot) -> None:
         self._inner.give_back(slot)
 

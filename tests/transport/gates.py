@@ -12,7 +12,7 @@ def metadata(**changes: float) -> Metadata:
     return Metadata(url=URL, **changes)  # type: ignore[arg-type]  # numbers by name
 
 
-def new_gate(**options: float | None) -> InMemoryIdentifyGate:
+def new_gate(**options: object) -> InMemoryIdentifyGate:
     arguments: dict[str, object] = {"random": lambda: 0.0, **options}
     return InMemoryIdentifyGate(**arguments)  # type: ignore[arg-type]  # numbers by name
 

@@ -6,6 +6,8 @@ from itertools import pairwise
 import pytest
 import trio
 import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gatewright.transport.gate import HOLD, InMemoryIdentifyGate
 from gatewright.transport.seams import Slot
@@ -56,6 +58,80 @@ async def test_the_slack_is_the_caller_s_choice(autojump_clock: trio.testing.Moc
     gate = InMemoryIdentifyGate(slack=0.1, random=lambda: 0.5)
     await identify(gate)
     assert await identify(gate) == pytest.approx(5.15)
+
+
+@conforms("A11", "P28")
+@pytest.mark.parametrize(("ready_after", "next_at"), [(0.0, 5.01), (0.3, 5.31), (0.6, 5.5)])
+async def test_ready_ends_the_slack_and_never_adds_to_it(
+    autojump_clock: trio.testing.MockClock, ready_after: float, next_at: float
+) -> None:
+    gate = new_gate()
+    slot = await gate.acquire(shard_id=0, on_queued=ignore)
+    gate.sent(slot)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(identify, gate, 1)
+        await trio.sleep(ready_after)
+        gate.answered(slot)
+    assert trio.current_time() == pytest.approx(next_at)
+
+
+async def test_ready_for_an_earlier_identify_says_nothing_about_the_last(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    gate = new_gate()
+    first = await gate.acquire(shard_id=0, on_queued=ignore)
+    gate.sent(first)
+    await identify(gate, 1)
+    gate.answered(first)
+    assert await identify(gate, 2) == pytest.approx(11.0)
+
+
+@conforms("A11", "P27", "P28")
+@given(ways=st.lists(st.tuples(st.floats(0, 0.5), st.floats(0, 2), st.floats(0, 0.5)), min_size=2, max_size=8))
+def test_whichever_moment_the_server_counts_from_its_identifies_are_five_seconds_apart(
+    ways: list[tuple[float, float, float]],
+) -> None:
+    """On a way whose delay differs by up to the slack; and by any reading of A11 where READY comes within it."""
+    came: list[float] = []
+    answered: list[tuple[float, bool]] = []
+
+    async def shards() -> None:
+        gate = new_gate()
+        async with trio.open_nursery() as nursery:
+            for shard_id, (out, work, back) in enumerate(ways):
+                slot = await gate.acquire(shard_id=shard_id, on_queued=ignore)
+                gate.sent(slot)
+                came.append(trio.current_time() + out)
+                answered.append((trio.current_time() + out + work, out + work + back <= 0.5))
+                nursery.start_soon(ready, gate, slot, out + work + back)
+
+    async def ready(gate: InMemoryIdentifyGate, slot: Slot, after: float) -> None:
+        await trio.sleep(after)
+        gate.answered(slot)
+
+    trio.run(shards, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert all(later - earlier >= 5.0 - 1e-6 for earlier, later in pairwise(came))
+    for (earlier, in_time), later in zip(answered, came[1:], strict=False):
+        assert not in_time or later - earlier >= 5.0 - 1e-6
+
+
+async def test_a_thousand_waiting_shards_are_not_all_woken_by_each_identify(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    looks = 0
+
+    def clock() -> float:
+        nonlocal looks
+        looks += 1
+        return trio.current_time()
+
+    gate = new_gate(clock=clock, total=5000)
+    gate.learn(metadata(max_concurrency=16, total=5000, remaining=5000))
+    async with trio.open_nursery() as nursery:
+        for shard_id in range(1000):
+            nursery.start_soon(identify, gate, shard_id)
+    assert trio.current_time() == pytest.approx(62 * 5.5)
+    assert looks < 10 * 1000
 
 
 @conforms("P27")

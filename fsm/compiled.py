@@ -7,13 +7,13 @@ reachable context and event and demands equal results.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, cast
 
 import attrs
 
 from gatewright.fsm.errors import Refusal
-from gatewright.fsm.runtime import Step
+from gatewright.fsm.runtime import Sequenced, Step
 from gatewright.spec.context import Context
 from gatewright.spec.effects import Effect
 from gatewright.spec.errors import TableError
@@ -27,6 +27,8 @@ from gatewright.spec.updates import UPDATES
 Cell = Callable[[Context, Event], Step]
 UnpackedCell = Callable[..., Step]
 """A cell that takes the fields of its event, in order, in place of the event."""
+RunCell = Callable[[Context, int, Sequence[Sequenced]], tuple[int, Step | None]]
+"""A row that is taken again and again; see :meth:`gatewright.fsm.runtime.DispatchRuntime.step_run`."""
 
 _INDENT: Final = "    "
 
@@ -39,7 +41,7 @@ class CompiledTable:
         source: the generated source, for the curious and for tests.
     """
 
-    __slots__ = ("_dispatch_cells", "cells", "source")
+    __slots__ = ("_dispatch_cells", "_run_cells", "cells", "source")
 
     def __init__(self, rows: Iterable[Row]) -> None:
         namespace: dict[str, object] = {**NAMESPACE, "Refusal": Refusal, "TableError": TableError}
@@ -49,6 +51,7 @@ class CompiledTable:
         lines: list[str] = []
         names: dict[tuple[State, type[Event]], str] = {}
         unpacked: dict[State, str] = {}
+        runs: dict[State, str] = {}
         for number, (cell, cell_rows) in enumerate(grouped.items()):
             names[cell] = f"cell_{number}"
             lines += _cell_source(f"cell_{number}", cell_rows, number, namespace)
@@ -56,10 +59,15 @@ class CompiledTable:
             if event is Dispatched:
                 unpacked[state] = f"unpacked_{number}"
                 lines += _cell_source(f"unpacked_{number}", cell_rows, number, namespace, unpacked=True)
+                ordinary = [index for index, row in enumerate(cell_rows) if _repeats(row)]
+                if len(ordinary) == 1:
+                    runs[state] = f"run_{number}"
+                    lines += _run_source(f"run_{number}", cell_rows[ordinary[0]], f"{number}_{ordinary[0]}")
         self.source = "\n".join(lines)
         exec(compile(self.source, "<compiled table>", "exec"), namespace)  # noqa: S102 - our own source, from the table
         self.cells = {cell: cast("Cell", namespace[name]) for cell, name in names.items()}
         self._dispatch_cells = {state: cast("UnpackedCell", namespace[name]) for state, name in unpacked.items()}
+        self._run_cells = {state: cast("RunCell", namespace[name]) for state, name in runs.items()}
 
     def step(self, context: Context, event: Event) -> Step:
         """Takes the one row for `event`; see :class:`gatewright.fsm.runtime.Runtime`."""
@@ -74,6 +82,11 @@ class CompiledTable:
         if cell is None:
             raise Refusal(None)
         return cell(context, gen, seq, type_)
+
+    def step_run(self, context: Context, gen: int, dispatches: Sequence[Sequenced]) -> tuple[int, Step | None]:
+        """Takes dispatches as long as they take the same row; see :class:`gatewright.fsm.runtime.DispatchRuntime`."""
+        cell = self._run_cells.get(context.state)
+        return (0, None) if cell is None else cell(context, gen, dispatches)
 
 
 def _cell_source(
@@ -93,6 +106,31 @@ def _cell_source(
         cell = f"{rows[0].source}.{rows[0].event.name}"
         lines.append(f"{_INDENT}raise TableError('{cell}: every guard was false')")
     return lines
+
+
+def _repeats(row: Row) -> bool:
+    """Whether taking the row several times is one loop: what it does depends on nothing but the event's fields."""
+    constant = all(not attrs.fields(effect) for effect in row.effects)
+    return row.kind is RowKind.TAKE and row.target is None and constant and len(row.effects) <= 1
+
+
+def _run_source(name: str, row: Row, tag: str) -> list[str]:
+    """The loop of a row that repeats: the same guard and updates as in its cell, with one call for all of a run."""
+    body = _row_source(row, tag, {}, unpacked=True)[:-1]
+    guard = "True" if row.guard is None else source_of(expression_of(row.guard), unpacked=True)
+    read = "\n".join([guard, *body])
+    fields = [field.name for field in attrs.fields(row.event) if field.name != "gen" and f"e_{field.name}" in read]
+    return [
+        f"def {name}(c, e_gen, run):",
+        f"{_INDENT}taken = 0",
+        f"{_INDENT}for e in run:",
+        *(f"{_INDENT * 2}e_{field} = e.{field}" for field in fields),
+        f"{_INDENT * 2}if not {guard}:",
+        f"{_INDENT * 3}break",
+        *(_INDENT * 2 + line for line in body),
+        f"{_INDENT * 2}taken += 1",
+        f"{_INDENT}return taken, step_{tag} if taken else None",
+    ]
 
 
 def _row_source(row: Row, tag: str, namespace: dict[str, object], *, unpacked: bool) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import attrs
@@ -19,7 +19,7 @@ from gatewright.fsm.explain import Explanation, explain, legal_commands
 from gatewright.fsm.journal import DEFAULT_SIZE, Journal
 from gatewright.fsm.machine import TableMachine
 from gatewright.fsm.metrics import Beat, Metrics, Tally
-from gatewright.fsm.runtime import DispatchRuntime, Runtime
+from gatewright.fsm.runtime import DispatchRuntime, Runtime, Sequenced
 from gatewright.spec.context import Context, Failure
 from gatewright.spec.effects import Effect
 from gatewright.spec.events import DeadlinePassed, Dispatched, Event, HeartbeatDue
@@ -87,7 +87,7 @@ class ShardCore:
         machine, compiled: the runtimes; the shipped table's by default.
     """
 
-    __slots__ = ("_context", "_machine", "_random", "_step_dispatch", "_tally", "journal")
+    __slots__ = ("_context", "_machine", "_random", "_step_dispatch", "_step_run", "_tally", "journal")
 
     def __init__(
         self,
@@ -101,7 +101,9 @@ class ShardCore:
         compiled: DispatchRuntime | None = None,
     ) -> None:
         self._machine: Runtime = shipped_machine() if machine is None else machine
-        self._step_dispatch = (shipped_compiled() if compiled is None else compiled).step_dispatch
+        dispatches: DispatchRuntime = shipped_compiled() if compiled is None else compiled
+        self._step_dispatch = dispatches.step_dispatch
+        self._step_run = dispatches.step_run
         self._random = random
         self._context = Context(
             settings=Settings() if settings is None else settings,
@@ -288,6 +290,28 @@ class ShardCore:
             self._tally.take(row, c)
         self.journal.write(c.now, c.gen, before, c.state, (gen, seq, type_), row, effects)
         return effects
+
+    def feed_run(self, gen: int, dispatches: Sequence[Sequenced], now: float) -> tuple[int, tuple[Effect, ...]]:
+        """Feeds the first of `dispatches`, as long as nothing is out of the ordinary, as :meth:`feed_dispatch` would.
+
+        Nearly always that is all of them, and one loop. The next one is for :meth:`feed_dispatch`.
+
+        Returns:
+            How many were taken, and the effects of each of them: one at most, and the same one.
+        """
+        c = self._context
+        if now > c.now:
+            c.now = now
+        taken, step = self._step_run(c, gen, dispatches)
+        if step is None:
+            return 0, ()
+        row, effects = step
+        if c.state is not _READY:
+            self._tally.take(row, c, taken)
+        self.journal.write_run(
+            c.now, c.gen, c.state, dispatches if taken == len(dispatches) else dispatches[:taken], row, effects
+        )
+        return taken, effects
 
     def tick(self, now: float) -> tuple[Effect, ...]:
         """Feeds the timers that are due, heartbeat first: its verdict is about what was missed before."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from typing import Final, TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import Final, TypeAlias, cast
 
 import attrs
 
+from gatewright.fsm.runtime import Sequenced
 from gatewright.spec.effects import Effect
 from gatewright.spec.events import (
     Closed,
@@ -99,13 +100,50 @@ def _reason(event: Event) -> str:
 _Entry: TypeAlias = tuple[float, int, State, State, Event | tuple[object, ...], Row, tuple[Effect, ...]]
 
 
-class Journal:
-    """The last steps, oldest first. Records are made when somebody reads them: a dispatch pays for a tuple only."""
+class _Run:
+    """Dispatches that one row has taken one after the other: a step for each of them, made when somebody reads it."""
 
-    __slots__ = ("_ring", "written")
+    __slots__ = ("_effects", "_gen", "_row", "_seqs", "_state", "_time", "_types")
+
+    def __init__(
+        self,
+        time: float,
+        gen: int,
+        state: State,
+        dispatches: Sequence[Sequenced],
+        row: Row,
+        effects: tuple[Effect, ...],
+    ) -> None:
+        self._time = time
+        self._gen = gen
+        self._state = state
+        # Not the dispatches themselves, which may have megabytes.
+        self._seqs = [dispatch.seq for dispatch in dispatches]
+        self._types = [dispatch.type for dispatch in dispatches]
+        self._row = row
+        self._effects = effects
+
+    def __len__(self) -> int:
+        return len(self._seqs)
+
+    def last(self, count: int) -> list[_Entry]:
+        """The last `count` of its steps, oldest first."""
+        time, gen, state, row, effects = self._time, self._gen, self._state, self._row, self._effects
+        return [
+            (time, gen, state, state, (gen, seq, type_), row, effects)
+            for seq, type_ in zip(self._seqs[-count:], self._types[-count:], strict=True)
+        ]
+
+
+class Journal:
+    """The last steps, oldest first. Records are made when somebody reads them: a dispatch pays for next to nothing."""
+
+    __slots__ = ("_held", "_ring", "_size", "written")
 
     def __init__(self, size: int = DEFAULT_SIZE) -> None:
-        self._ring: deque[_Entry] = deque(maxlen=size)
+        self._size = size
+        self._ring: deque[_Entry | _Run] = deque()
+        self._held = 0  # steps in the ring: at least as many of the last ones as are wanted
         self.written = 0
         """How many steps were written in all, those that fell out of the ring included."""
 
@@ -121,24 +159,70 @@ class Journal:
     ) -> None:
         """Adds a step; the oldest falls out when the ring is full. Fields of the row's event do for the event."""
         self.written += 1
+        self._held += 1
         self._ring.append((time, gen, state, to, event, row, effects))
+        if self._held > self._size:
+            self._trim()
+
+    def write_run(
+        self,
+        time: float,
+        gen: int,
+        state: State,
+        dispatches: Sequence[Sequenced],
+        row: Row,
+        effects: tuple[Effect, ...],
+    ) -> None:
+        """Adds a step for each of `dispatches`, which `row` has taken one after the other without leaving `state`."""
+        count = len(dispatches)
+        self.written += count
+        kept = dispatches[count - self._size :] if count > self._size else dispatches
+        self._held += len(kept)
+        self._ring.append(_Run(time, gen, state, kept, row, effects))
+        if self._held > self._size:
+            self._trim()
+
+    def _trim(self) -> None:
+        ring = self._ring
+        while ring:
+            oldest = ring[0]
+            spare = self._held - (len(oldest) if type(oldest) is _Run else 1)
+            if spare < self._size:
+                return
+            ring.popleft()
+            self._held = spare
 
     def __len__(self) -> int:
-        return len(self._ring)
+        return min(self._held, self._size)
 
     def __iter__(self) -> Iterator[Record]:
-        return map(_record, tuple(self._ring))
+        return map(_record, self._tail(self._size))
 
     def copy(self) -> Journal:
         """The journal as it is now, for another thread or for later."""
-        copy = Journal(self._ring.maxlen or DEFAULT_SIZE)
+        copy = Journal(self._size)
         copy._ring.extend(self._ring)
+        copy._held = self._held
         copy.written = self.written
         return copy
 
     def last(self, count: int = 1) -> tuple[Record, ...]:
         """The last `count` steps, oldest first."""
-        return tuple(map(_record, tuple(self._ring)[-count:])) if count > 0 else ()
+        return tuple(map(_record, self._tail(min(count, self._size))))
+
+    def _tail(self, count: int) -> list[_Entry]:
+        """The last `count` steps, or all that there are."""
+        found: list[_Entry] = []
+        for entry in reversed(tuple(self._ring)):
+            wanted = count - len(found)
+            if wanted <= 0:
+                break
+            if type(entry) is _Run:
+                found.extend(reversed(entry.last(wanted)))
+            else:
+                found.append(cast("_Entry", entry))
+        found.reverse()
+        return found
 
     def path(self, moves: int = 3) -> str:
         """The last moves between states, as ``a -event-> b -event-> c``; empty before the first."""

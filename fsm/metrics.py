@@ -149,9 +149,9 @@ class Tally:
         self._beats: deque[Beat] = deque(maxlen=RECENT_BEATS)
         self._unwritten = 0
 
-    def take(self, row: Row, after: Context) -> None:
-        """`row` was taken or has refused; `after` is the context that it left."""
-        self._counts[row.id] += 1
+    def take(self, row: Row, after: Context, times: int = 1) -> None:
+        """`row` was taken or has refused, so many times in a row; `after` is the context that it left."""
+        self._counts[row.id] += times
         self._rows[row.id] = row
         if row.target is State.BACKING_OFF and after.cause is not None:
             self._reconnects[after.cause] += 1

@@ -6,6 +6,7 @@ the row and the state itself are all that is ever written to a context.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from gatewright.spec.context import Context
@@ -29,6 +30,20 @@ class Runtime(Protocol):
         ...
 
 
+class Sequenced(Protocol):
+    """What the table looks at in a dispatch: the fields of :class:`~gatewright.spec.events.Dispatched` but `gen`."""
+
+    @property
+    def seq(self) -> int:
+        """Its sequence."""
+        ...
+
+    @property
+    def type(self) -> str:
+        """Its name."""
+        ...
+
+
 class DispatchRuntime(Protocol):
     """Runs the table on a context, for dispatches that nobody makes an event of."""
 
@@ -37,5 +52,14 @@ class DispatchRuntime(Protocol):
 
         Raises:
             Refusal: as `Runtime.step`.
+        """
+        ...
+
+    def step_run(self, context: Context, gen: int, dispatches: Sequence[Sequenced]) -> tuple[int, Step | None]:
+        """Takes the first of `dispatches`, as long as each takes the same ordinary row, writing `context`.
+
+        Returns:
+            How many these were, and the step that each of them was; ``0, None`` if the first is none of them, and is
+            for :meth:`step_dispatch` to take. The row leaves no state, and has one effect at most.
         """
         ...

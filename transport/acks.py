@@ -125,6 +125,13 @@ class Acks:
             self._marks[seq] = _WAITING
             heapq.heappush(self._heap, seq)
 
+    def note_run(self, session_id: str, first: int, last: int, count: int) -> bool:
+        """:meth:`note` for `count` dispatches in ascending order; whether that was possible in one go."""
+        if session_id == self._session_id and not self._heap and first == self._noted + 1 and last - first == count - 1:
+            self._noted = last
+            return True
+        return False
+
     def take(self, session_id: str, seq: int) -> None:
         """A dispatch that waited is in a consumer's hands."""
         if session_id != self._session_id:

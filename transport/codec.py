@@ -9,7 +9,7 @@ exception (R06, R19), and never with a word of the payload in it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
 import msgspec
@@ -89,29 +89,44 @@ _decode_hello = msgspec.json.Decoder(_HelloData).decode
 _decode_ready = msgspec.json.Decoder(_ReadyData).decode
 
 
-def decode_dispatch(message: str | bytes, session_id: str, replayed: bool) -> Dispatch | None:
-    """An ordinary dispatch, which does nothing but move the sequence: nearly every message is one.
+def decode_run(
+    messages: Iterable[str | bytes], session_id: str, replayed: bool, *, most: int, most_bytes: int
+) -> tuple[list[Dispatch], int]:
+    """The first of `messages`, as long as each is an ordinary dispatch, which does nothing but move the sequence.
+
+    Nearly always that is all of them. The next one, good or bad, is for :func:`decode`.
 
     Args:
-        message: one whole message, after inflation.
-        session_id: of the session it belongs to.
-        replayed: whether it comes in answer to a RESUME.
+        messages: whole messages, after inflation.
+        session_id: of the session they belong to.
+        replayed: whether they come in answer to a RESUME.
+        most: how many dispatches are wanted.
+        most_bytes: of how many bytes; the last one may have more.
 
     Returns:
-        The dispatch; ``None`` for everything else, good or bad, which :func:`decode` tells apart.
+        The dispatches, and how many bytes of data they have.
     """
+    run: list[Dispatch] = []
+    size = 0
+    decode = _decode_dispatch
     try:
-        # The decoder skips over `d` without a look at its encoding.
-        if type(message) is bytes and not message.isascii():
-            message.decode()
-        dispatch = _decode_dispatch(message)
+        for message in messages:
+            # The decoder skips over `d` without a look at its encoding.
+            if type(message) is bytes and not message.isascii():
+                message.decode()
+            dispatch = decode(message)
+            if dispatch.type in _EXTRAORDINARY:
+                break
+            dispatch.session_id = session_id
+            if replayed:
+                dispatch.replayed = True
+            run.append(dispatch)
+            size += len(dispatch._raw)
+            if size >= most_bytes or len(run) >= most:
+                break
     except (ValueError, RecursionError):
-        return None
-    if dispatch.type in _EXTRAORDINARY:
-        return None
-    dispatch.session_id = session_id
-    dispatch.replayed = replayed
-    return dispatch
+        pass
+    return run, size
 
 
 def decode(message: str | bytes, *, gen: int, wall_clock: Callable[[], float]) -> Decoded:

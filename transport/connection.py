@@ -9,8 +9,7 @@ after its stream was closed.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, cast
 
 import trio
@@ -45,6 +44,8 @@ from gatewright.transport.urls import GatewayUrl
 
 _MAX_REASON: Final = 128
 """Characters; a close frame has room for 123 bytes (RFC 6455, 5.5)."""
+_ENOUGH: Final = 256 * 1024
+"""Bytes that are inflated ahead of what was fed, beside a message that has more by itself."""
 _NO_CODE: Final = frozenset({1005, 1006})
 
 
@@ -55,8 +56,11 @@ class Host(Protocol):
         """Takes what became of the connection into the machine, and performs its effects."""
         ...
 
-    def receive(self, gen: int, messages: Iterable[str | bytes]) -> bool:
-        """Takes messages of the peer; whether reading may go on. If not, it does after `room`, with those left over."""
+    def receive(self, gen: int, messages: list[str | bytes]) -> bool:
+        """Takes messages of the peer out of the list; whether reading may go on.
+
+        If not, it does after `room`, with those that are left.
+        """
         ...
 
     async def room(self, gen: int) -> None:
@@ -112,7 +116,9 @@ class Connection:
         self._scope = trio.CancelScope()
         self._stream: FrameTap | None = None
         self._nursery: trio.Nursery | None = None
-        self._inbox: deque[Received] = deque()
+        self._inbox: list[Received] = []  # as it came
+        self._messages: list[str | bytes] = []  # inflated, and to be fed before what is in the inbox
+        self._violation: InflateError | None = None  # what follows upon these
         self._has_room = True
         self._lot = trio.lowlevel.ParkingLot()  # of those who wait for room
         self._fault: Exception | None = None
@@ -229,29 +235,54 @@ class Connection:
         assert self._stream is not None
         if self._stream.closing and self.outbox.close_code is not None:  # by ourselves, not in answer to the peer
             self._inbox.clear()
+            self._messages.clear()
+            self._violation = None
         try:
-            return self._host.receive(self.gen, self._inflated())
+            while True:
+                if self._messages and not self._feed_messages():
+                    return False
+                violation, self._violation = self._violation, None
+                if violation is not None:
+                    self._host.feed(ProtocolViolation(self.gen, violation.violation, str(violation)))
+                elif not self._inbox:
+                    return True
+                self._inflate()
         except Exception as fault:
             self._fault = fault
             raise
 
-    def _inflated(self) -> Iterator[str | bytes]:
-        inbox, inflate, plain = self._inbox, self._inflater.feed, self._plain
-        while inbox:
-            message = inbox.popleft()
-            self._fed += 1
-            if plain and not isinstance(message, TooLarge):
-                yield message
-                continue
+    def _feed_messages(self) -> bool:
+        messages = self._messages
+        before = len(messages)
+        try:
+            return self._host.receive(self.gen, messages)
+        finally:
+            self._fed += before - len(messages)
+
+    def _inflate(self) -> None:
+        """Inflates what is in the inbox, or as much of it as is enough for now."""
+        inbox, messages = self._inbox, self._messages
+        if self._plain and not (inbox and isinstance(inbox[-1], TooLarge)):  # it is always the last
+            self._inbox, self._messages = [], cast("list[str | bytes]", inbox)
+            return
+        inflate = self._inflater.feed
+        taken = size = 0
+        for message in inbox:
+            taken += 1
+            if isinstance(message, TooLarge):
+                self._violation = message
+                break
             try:
-                if isinstance(message, TooLarge):
-                    raise message
                 whole = inflate(message)
             except InflateError as error:
-                self._host.feed(ProtocolViolation(self.gen, error.violation, str(error)))
-                continue
+                self._violation = error
+                break
             if whole is not None:
-                yield whole
+                messages.append(whole)
+                size += len(whole)
+                if size >= _ENOUGH:
+                    break
+        del inbox[:taken]
 
     async def _closed(self, websocket: WebSocketConnection) -> ConnectionOutcome:
         """Waits for the end, and until everything before it was fed."""

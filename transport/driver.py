@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import trio
@@ -158,42 +158,62 @@ class Driver:
         self._on_step(event, steps)
         self._rearm()
 
-    def receive(self, gen: int, messages: Iterable[str | bytes]) -> bool:
+    def receive(self, gen: int, messages: list[str | bytes]) -> bool:
         """Takes messages of the peer on generation `gen`, a burst; whether reading may go on, or waits for `room`.
 
-        When it waits, the messages from there on were not taken out of the iterable.
+        Those that were taken are gone from the list; when it waits, the others were not looked at.
         """
-        core, mailbox, watched = self.core, self.mailbox, self._on_dispatch
-        decode, feed, put = codec.decode_dispatch, core.feed_dispatch, mailbox.put
+        core, mailbox = self.core, self.mailbox
         now = self._clock()
-        session_id, replayed = core.session_id, core.state is State.RESUMING
-        for message in messages:
-            dispatch = decode(message, session_id, replayed)
-            if dispatch is None:
-                bounded = self._receive_event(gen, message) is not None
-                session_id, replayed = core.session_id, core.state is State.RESUMING
+        while messages:
+            most, most_bytes = mailbox.room if self._on_dispatch is None else (1, 1)
+            run, size = codec.decode_run(
+                messages, core.session_id, core.state is State.RESUMING, most=most, most_bytes=most_bytes
+            )
+            if run:
+                del messages[: len(run)]
+                bounded = self._receive_run(gen, run, size, now)
             else:
-                bounded = False
-                for effect in feed(gen, dispatch.seq, dispatch.type, now):
-                    if type(effect) is fx.Deliver:
-                        bounded = put(dispatch)
-                        if self.watch is not None:
-                            self.watch(dispatch)
-                    else:
-                        self._begin(effect)
-                if watched is not None:
-                    watched()
+                bounded = self._receive_event(gen, messages.pop(0)) is not None
             if not bounded or core.gen != gen:
                 continue
             if mailbox.overflowed:
                 mailbox.overflowed = False
                 self.feed(QueueOverflowed(gen))
-                session_id, replayed = core.session_id, core.state is State.RESUMING
             elif mailbox.full:
                 self.feed(ReadingPaused(gen))
                 return False
         self._rearm()
         return True
+
+    def _receive_run(self, gen: int, run: list[Dispatch], size: int, now: float) -> bool:
+        """Feeds ordinary dispatches of `size` bytes; whether the mailbox has to be looked at."""
+        bounded, watched = False, self._on_dispatch
+        while run:
+            taken, effects = self.core.feed_run(gen, run, now)
+            if not taken:  # the first of them is something out of the ordinary
+                taken, effects = 1, self.core.feed_dispatch(gen, run[0].seq, run[0].type, now)
+            if taken == len(run):
+                these, run = run, []
+            else:
+                these, run = run[:taken], run[taken:]
+                size = -1
+            for effect in effects:
+                if type(effect) is fx.Deliver:
+                    bounded |= self._deliver_run(these, size)
+                else:
+                    for _ in these:
+                        self._begin(effect)
+            if watched is not None:
+                watched()
+        return bounded
+
+    def _deliver_run(self, run: list[Dispatch], size: int) -> bool:
+        bounded = self.mailbox.put_run(run, sum(dispatch.size for dispatch in run) if size < 0 else size)
+        if self.watch is not None:
+            for dispatch in run:
+                self.watch(dispatch)
+        return bounded
 
     def _receive_event(self, gen: int, message: str | bytes) -> Dispatch | None:
         event, dispatch = codec.decode(message, gen=gen, wall_clock=self._wall_clock)

@@ -109,6 +109,42 @@ class Mailbox:
             self._bound()
         return True
 
+    def put_run(self, run: list[Dispatch], size: int) -> bool:
+        """As :meth:`put` for each of `run`: one session's, in ascending order, with `size` bytes in all.
+
+        There must have been :attr:`room` for all of them, or for all but the last.
+        """
+        if self._wanted is not None:
+            bounded = False
+            for dispatch in run:
+                bounded |= self.put(dispatch)
+            return bounded
+        first, last = run[0], run[-1]
+        if not self.acks.note_run(first.session_id, first.seq, last.seq, len(run)):
+            for dispatch in run:
+                self.acks.note(dispatch.session_id, dispatch.seq)
+        keeper = self._self
+        for dispatch in run:
+            dispatch.keeper = keeper
+        queue = self._queue
+        queue.extend(run)
+        self._bytes += size
+        if self._asleep:
+            self._lot.unpark(count=len(run))
+            self._asleep = bool(self._lot)
+        if len(queue) < self._most_events and self._bytes < self._most_bytes:
+            return False
+        if not self._pauses:
+            self._bound()
+        return True
+
+    @property
+    def room(self) -> tuple[int, int]:
+        """How many dispatches may come before the reader has to look at the bounds again, and of how many bytes."""
+        if self.bounds.policy is QueuePolicy.DROP_OLDEST:
+            return self._most_events, self._most_bytes  # whatever comes takes the place of what is there
+        return max(self._most_events - len(self._queue), 1), max(self._most_bytes - self._bytes, 1)
+
     async def wait_for_room(self) -> None:
         """Waits until half of it is free, so that reading does not stutter from one event to the next."""
         while not self._half_empty:

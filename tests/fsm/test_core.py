@@ -2,13 +2,14 @@
 
 import copy
 import itertools
+from collections.abc import Sequence
 
 import attrs
 import pytest
 
 from gatewright.fsm.core import ShardCore, shipped_compiled, shipped_machine
 from gatewright.fsm.errors import IllegalTransition
-from gatewright.fsm.runtime import DispatchRuntime, Step
+from gatewright.fsm.runtime import DispatchRuntime, Sequenced, Step
 from gatewright.harness.monitor import MadeDispatches
 from gatewright.harness.walks import Walk
 from gatewright.spec.context import Context
@@ -67,12 +68,17 @@ def test_dispatches_take_the_compiled_path_and_everything_else_the_machine() -> 
             self.events.append(type_)
             return shipped_compiled().step_dispatch(context, gen, seq, type_)
 
+        def step_run(self, context: Context, gen: int, dispatches: Sequence[Sequenced]) -> tuple[int, Step | None]:
+            self.events.extend(dispatch.type for dispatch in dispatches)
+            return shipped_compiled().step_run(context, gen, dispatches)
+
     machine, compiled = Counting(), Counting()
     core = ShardCore(machine=machine, compiled=compiled)  # type: ignore[arg-type]  # it only counts
     core.feed(Register(), now=0.0)
     core.feed(Dispatched(1, seq=1, type="A"), now=0.0)
     core.feed_dispatch(1, 2, "B", now=0.0)
-    assert (machine.events, compiled.events) == (["Register"], ["A", "B"])
+    core.feed_run(1, [Dispatched(1, seq=3, type="C"), Dispatched(1, seq=4, type="D")], now=0.0)
+    assert (machine.events, compiled.events) == (["Register"], ["A", "B", "C", "D"])
 
 
 @pytest.mark.parametrize("state", [State.RESUMING, State.READY, State.IDENTIFIED, State.DRAINING])
@@ -89,6 +95,41 @@ def test_a_dispatch_by_its_fields_leaves_the_same_traces_as_the_event_in_the_mac
     assert one.journal.last()[0].detail == "seq=1000, type='MESSAGE_CREATE'"
     assert one.counts == other.counts
     assert one.metrics() == other.metrics()
+
+
+@pytest.mark.parametrize("state", [State.RESUMING, State.READY, State.IDENTIFIED, State.DRAINING])
+@pytest.mark.parametrize("size", [1, 3, 300])
+def test_dispatches_in_runs_leave_the_same_traces_as_their_events_in_the_machine(state: State, size: int) -> None:
+    """A run may end anywhere: at a sequence that does not advance, in a state that has no ordinary dispatches."""
+    one, other = (held(state, compiled) for compiled in (shipped_compiled(), MadeDispatches(shipped_machine())))
+    gen = one.gen
+    seqs = [*range(5, 300), 299, 4, *range(301, 310), 305, 310, 311]
+    for step, some in enumerate(_batches(seqs, size)):
+        now = 100.0 + step / 10
+        dispatches = [Dispatched(gen, seq, f"EVENT_{seq}") for seq in some]
+        while dispatches:
+            taken, effects = one.feed_run(gen, dispatches, now)
+            if not taken:
+                taken, effects = 1, one.feed_dispatch(gen, dispatches[0].seq, dispatches[0].type, now)
+            assert [other.feed(event, now) for event in dispatches[:taken]] == [effects] * taken
+            assert one._context == other._context
+            dispatches = dispatches[taken:]
+    assert list(one.journal) == list(other.journal)
+    assert len(one.journal) == 256
+    assert one.journal.last(7) == other.journal.last(7)
+    assert list(one.journal.copy()) == list(other.journal)
+    assert one.counts == other.counts
+    assert one.metrics() == other.metrics()
+
+
+def test_a_run_of_an_older_generation_is_no_run() -> None:
+    core = held(State.READY, shipped_compiled())
+    assert core.feed_run(core.gen - 1, [Dispatched(core.gen - 1, 7, "A")], 100.0) == (0, ())
+    assert core.feed_run(core.gen, [Dispatched(core.gen, 7, "A")], 100.0)[0] == 1
+
+
+def _batches(seqs: list[int], size: int) -> list[list[int]]:
+    return [seqs[start : start + size] for start in range(0, len(seqs), size)]
 
 
 def held(state: State, compiled: DispatchRuntime) -> ShardCore:

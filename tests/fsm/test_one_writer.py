@@ -147,4 +147,4 @@ def test_the_runtimes_keep_no_state_of_their_own() -> None:
         kept = {name: getattr(runtime, name) for name in type(runtime).__slots__}
         assert not any(isinstance(value, Context | State) for value in kept.values())
     assert machine.TableMachine.__slots__ == ("_events", "_machine")
-    assert compiled.CompiledTable.__slots__ == ("_dispatch_cells", "cells", "source")
+    assert compiled.CompiledTable.__slots__ == ("_dispatch_cells", "_run_cells", "cells", "source")

@@ -118,6 +118,27 @@ def test_a_dispatch_that_is_no_event_does_what_the_event_does_in_the_machine() -
     assert {row.id for row in TABLE if row.event is Dispatched} <= seen.taken
 
 
+class InRuns(Unpacked):
+    """The way that nearly all dispatches go, for one at a time."""
+
+    def __init__(self) -> None:
+        self.repeated: set[str] = set()
+
+    def step(self, context: Context, event: Event) -> Step:
+        if isinstance(event, Dispatched):
+            _, step = shipped_compiled().step_run(context, event.gen, [event])
+            if step is not None:
+                self.repeated.add(step[0].id)
+                return step
+        return super().step(context, event)
+
+
+def test_a_run_does_what_the_events_do_in_the_machine() -> None:
+    runtime = InRuns()
+    assert compare(shipped_machine(), runtime, reachable(MANY)).differences == []
+    assert runtime.repeated == {"ready.dispatched.advances", "resuming.dispatched.advances"}
+
+
 def test_the_order_of_the_rows_means_nothing() -> None:
     backwards = TableMachine(tuple(reversed(TABLE)))
     for context in reachable(MANY)[:200]:

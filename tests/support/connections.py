@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import attrs
@@ -38,9 +38,12 @@ class Host:
         assert isinstance(event, ProtocolViolation)
         self.violations.append(event)
 
-    def receive(self, gen: int, messages: Iterable[str | bytes]) -> bool:
+    def receive(self, gen: int, messages: list[str | bytes]) -> bool:
         assert gen == 1
-        return all(map(self.take, messages))
+        while messages:
+            if not self.take(messages.pop(0)):
+                return False
+        return True
 
     def take(self, message: str | bytes) -> bool:
         """Writes a message down; whether the next may come."""

@@ -9,7 +9,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gatewright.transport.dispatch import Dispatch
 from gatewright.transport.mailbox import Mailbox
-from gatewright.transport.queue import Queue
+from gatewright.transport.queue import Queue, QueuePolicyName
 
 
 def dispatch(seq: int, session: str = "s") -> Dispatch:
@@ -175,3 +175,57 @@ async def test_several_consumers_share_what_comes(autojump_clock: MockClock, con
                 await wait_all_tasks_blocked()
         mailbox.close()
     assert sorted(taken) == list(range(50))
+
+
+@pytest.mark.parametrize("policy", ["pause", "drop_oldest", "fail"])
+@pytest.mark.parametrize("wanted", [None, frozenset({"EVENT"}), frozenset({"OTHER"})])
+@pytest.mark.parametrize("before", [[], [1], [1, 5], [2, 1]])
+async def test_a_run_is_its_dispatches_one_by_one(
+    policy: QueuePolicyName, wanted: frozenset[str] | None, before: list[int], autojump_clock: MockClock
+) -> None:
+    one, other = (Mailbox(Queue(events=6, policy=policy)) for _ in range(2))
+    for mailbox in (one, other):
+        if wanted is not None:
+            mailbox.open(wanted)
+        for seq in before:
+            mailbox.put(dispatch(seq))
+    runs = [[6, 7], [8, 10], [11], [12]] if policy != "drop_oldest" else [[6, 7, 8, 9], [11, 12, 13, 14, 15]]
+    for run in runs:
+        size = sum(dispatch(seq).size for seq in run)
+        looked_at = [one.put(dispatch(seq)) for seq in run]
+        assert other.put_run([dispatch(seq) for seq in run], size) == any(looked_at)
+        assert (len(other), other.bytes, other.full) == (len(one), one.bytes, one.full)
+        assert (other.dropped, other.filtered, other.overflowed) == (one.dropped, one.filtered, one.overflowed)
+    one.close()
+    other.close()
+    assert await seqs(one) == await seqs(other)
+    assert one.acks.committed("s") == other.acks.committed("s")
+
+
+async def test_a_run_wakes_as_many_as_it_has_something_for(autojump_clock: MockClock) -> None:
+    mailbox = Mailbox(Queue(events=10))
+    taken: list[int] = []
+
+    async def take() -> None:
+        found = await mailbox.take()
+        taken.append(-1 if found is None else found.seq)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(take)
+        await wait_all_tasks_blocked()
+        mailbox.put_run([dispatch(1), dispatch(2)], 4)
+        await wait_all_tasks_blocked()
+        assert sorted(taken) == [1, 2]
+        mailbox.close()
+    assert sorted(taken) == [-1, 1, 2]
+
+
+async def test_room_is_what_may_come_before_it_is_full(autojump_clock: MockClock) -> None:
+    mailbox = Mailbox(Queue(events=4, bytes=7))
+    assert mailbox.room == (4, 7)
+    mailbox.put_run([dispatch(1), dispatch(2), dispatch(3)], 6)
+    assert mailbox.room == (1, 1)
+    assert not mailbox.full
+    mailbox.put(dispatch(4))
+    assert mailbox.full

@@ -129,6 +129,7 @@ bench: $(DEV_STAMP) ## CPU per event, beside whichever of hikari and discord.py 
 diagrams: $(DEV_STAMP) ## write the generated pictures and pages again
 	@$(BIN)/python -m gatewright.diagrams
 	@$(BIN)/python -m tests.conformance
+	@$(BIN)/python -m gatewright.harness.explore.gateway_projection
 
 clean: ## remove build products, caches and reports
 	@rm -rf build dist *.egg-info .coverage .coverage.* coverage.xml htmlcov \

@@ -128,32 +128,38 @@ def _check(arguments: argparse.Namespace) -> int:
 def _add_conform(commands: _Commands) -> None:
     parser = commands.add_parser(
         "conform",
-        help="compare the journal of a shard with the table, and name the first step that does not conform",
+        help="hold the journal of a shard against the explored graph, and name the first step that does not conform",
         description="Reads a journal, one JSON object a line (what `gatewright run --json` prints, or what "
-        "gatewright.harness.conform.dump writes), and follows it through the table. The exit status is 0 only if every "
-        "step conforms.",
+        "gatewright.harness.conform.dump writes), and follows it through the graph of all that a shard can do. The "
+        "exit status is 0 only if every step conforms.",
     )
-    parser.add_argument("journal", metavar="JOURNAL.JSONL", help="the file")
+    parser.add_argument("journal", metavar="JOURNAL.JSONL", help="the file; - for standard input")
+    parser.add_argument(
+        "--gaps",
+        action="store_true",
+        help="steps that stay in their state may be missing; assumed of a journal that has none of them",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=_conform)
 
 
 def _conform(arguments: argparse.Namespace) -> int:
-    import json
+    import contextlib
     from pathlib import Path
 
-    from gatewright.harness.conform import conform
+    from gatewright.harness import conform
 
-    with Path(arguments.journal).open(encoding="utf-8") as lines:
-        found = conform(lines)
+    gaps = True if arguments.gaps else None
+    with contextlib.ExitStack() as stack:
+        name = arguments.journal
+        lines = sys.stdin if name == "-" else stack.enter_context(Path(name).open(encoding="utf-8", errors="replace"))
+        found = conform.conform(lines, gaps=gaps)
     if arguments.json:
+        import json
+
         print(json.dumps(found.as_dict()))
-    elif found.deviation is not None:
-        print(found.deviation)
-    elif found.steps:
-        print(f"{found.steps} steps of {found.shards} shard{'s' * (found.shards != 1)}: all are rows of the table")
     else:
-        print("there is no step in it")
+        print(conform.told(found))
     return 0 if found.ok else 1
 
 

@@ -1,22 +1,20 @@
-"""Whether a journal is a path of the table: each step takes a row, from where the one before has led."""
+"""Whether a journal is a path of the explored graph: each step takes a row that is possible after those before it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from gatewright.fsm.journal import Record
-from gatewright.harness.conform import faults
+from gatewright.harness.conform import PathCheck
 from gatewright.spec.rows import Row
-from gatewright.spec.states import State
 
 
 class NotAPath(AssertionError):
-    """A record that no row of the table explains, or that does not follow the one before."""
+    """A record that no row of the table explains, that does not follow the one before, or that nothing leads to."""
 
 
 class PathOfTheTable:
-    """An observer that holds each record against the table.
+    """An observer that holds each record against the table, and against its exploration if it is the shipped one.
 
     Args:
         rows: the table.
@@ -24,9 +22,8 @@ class PathOfTheTable:
     """
 
     def __init__(self, rows: Iterable[Row], also: Callable[[Record], None] | None = None) -> None:
-        self._rows = {row.id: row for row in rows}
+        self._check = PathCheck(rows)
         self._also = also
-        self._last: Mapping[str, Any] = {"to": State.IDLE.value, "gen": 0, "time": 0.0}
         self.told: list[str] = []
         """Every record as a line."""
         self.taken: set[str] = set()
@@ -38,10 +35,9 @@ class PathOfTheTable:
         """See :class:`~gatewright.transport.seams.Observer`."""
         self.told.append(f"{record} {record.detail} {record.row}")
         self.taken.add(record.row)
-        step = record.as_dict()
-        what = "; ".join(faults(step, self._last, self._rows))
-        if what and self.fault is None:
-            self.fault = NotAPath(f"{what}\n  " + "\n  ".join(self.told[-20:]))
-        self._last = step
+        if self.fault is None:
+            fault = self._check.feed(record)
+            if fault is not None:
+                self.fault = NotAPath(f"{fault}\n  " + "\n  ".join(self.told[-20:]))
         if self._also is not None:
             self._also(record)

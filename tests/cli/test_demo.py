@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gatewright.harness.conform import conform
 from gatewright.harness.demo.clients import TOKEN
 from gatewright.spec.states import State
 from tests.cli.command import Ended, gatewright, in_terminal, interrupt, started
@@ -60,6 +61,11 @@ class TestJson:
 
     def test_the_shard_walks_through_every_state_that_it_can_be_left_in(self, objects: list[dict[str, Any]]) -> None:
         assert set(State) - {record["to"] for record in objects[:-1]} == {State.IDLE, State.SUSPENDED, State.STOPPED}
+
+    def test_it_is_a_way_of_the_explored_graph(self, as_json: Ended) -> None:
+        found = conform(as_json.out.splitlines())
+        assert found.deviation is None
+        assert found.steps > 40
 
     def test_the_token_is_in_no_line(self, as_json: Ended) -> None:
         assert TOKEN not in as_json.everything

@@ -7,10 +7,23 @@ import json
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
+import trio
 from trio.testing import MockClock
 
+from gatewright.fsm.compiled import CompiledTable
+from gatewright.fsm.core import ShardCore
+from gatewright.fsm.journal import Record
+from gatewright.fsm.machine import TableMachine
 from gatewright.harness.conform import conform, dump
+from gatewright.harness.sim.scenario import Scenario
+from gatewright.harness.sim.simulation import attempt
+from gatewright.spec import events
+from gatewright.spec.rows import Row
+from gatewright.spec.settings import Settings
+from gatewright.spec.states import State
+from gatewright.spec.table import TABLE
 from tests.cli.command import gatewright
 from tests.support.shards import gateway, shard_on
 
@@ -85,11 +98,132 @@ async def test_a_step_that_is_missing_is_seen(autojump_clock: MockClock) -> None
     assert "the last step led to 'resuming'" in found.deviation.wrong
 
 
+async def beats(clock: MockClock) -> list[dict[str, Any]]:
+    """A shard that is ready for some heartbeats."""
+    out = io.StringIO()
+    async with gateway(guilds=0) as fake, shard_on(fake) as shard:
+        await shard.wait_for("ready")
+        await trio.sleep(200)
+        dump(shard.journal, out)
+    return [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+def place(steps: list[dict[str, Any]], row: str) -> int:
+    return next(number for number, step in enumerate(steps) if step["row"] == row)
+
+
+async def test_a_step_within_a_state_that_is_missing_is_seen(autojump_clock: MockClock) -> None:
+    """No row is wrong by itself: an ACK is missing, and the next beat goes out as if it had come."""
+    steps = await beats(autojump_clock)
+    gone = place(steps, "ready.heartbeat_acked.proves")
+    found = conform(lines(steps[:gone] + steps[gone + 1 :]))
+    assert found.deviation is not None
+    assert found.deviation.line == gone + 1
+    assert found.deviation.step.endswith("by row ready.heartbeat_due.beat")
+    assert found.deviation.possible == ("ready.heartbeat_due.zombie",)
+    assert conform(lines(steps[:gone] + steps[gone + 1 :]), gaps=True).ok
+
+
+async def test_a_step_that_comes_twice_is_seen(autojump_clock: MockClock) -> None:
+    steps = await beats(autojump_clock)
+    twice = place(steps, "ready.heartbeat_acked.proves")
+    found = conform(lines(steps[: twice + 1] + steps[twice:]))
+    assert found.deviation is not None
+    assert found.deviation.line == twice + 2
+    assert found.deviation.possible == ("ready.heartbeat_acked",)
+
+
+async def test_steps_in_the_wrong_order_are_seen(autojump_clock: MockClock) -> None:
+    steps = await beats(autojump_clock)
+    first = place(steps, "ready.heartbeat_due.beat")
+    ack, beat = {**steps[first + 1], "time": steps[first]["time"]}, steps[first]
+    found = conform(lines([*steps[:first], ack, beat, *steps[first + 2 :]]))
+    assert found.deviation is not None
+    assert found.deviation.line == first + 1
+
+
+async def test_a_journal_that_has_forgotten_its_beginning_conforms(autojump_clock: MockClock) -> None:
+    steps = await beats(autojump_clock)
+    for begin in range(len(steps)):
+        assert conform(lines(steps[begin:]), gaps=False).ok
+
+
+def fed(*changed: Row) -> list[Record]:
+    """A shard whose session is ended by the server with 4009, on a table with rows of the same ids that are changed."""
+    rows = tuple({row.id: row for row in (*TABLE, *changed)}.values())
+    core = ShardCore(machine=TableMachine(rows), compiled=CompiledTable(rows))
+    url = "wss://main.example/"
+    for now, event in enumerate(
+        (
+            events.Register("client"), events.Registered(), events.MetadataFetched(1, url), events.Opened(1),
+            events.Hello(1, 40.0), events.SlotGranted(1), events.Ready(1, 1, "session", url), events.Closed(1, 4009),
+            events.DeadlinePassed(), events.Opened(2), events.Hello(2, 40.0),
+        )
+    ):  # fmt: skip
+        core.feed(event, float(now))
+    return list(core.journal)
+
+
+def written(records: list[Record]) -> list[str]:
+    out = io.StringIO()
+    dump(records, out)
+    return out.getvalue().splitlines()
+
+
+def test_a_core_that_keeps_a_session_which_has_ended_does_not_conform() -> None:
+    """Each of its records is a row of the table, and follows the one before."""
+    assert conform(written(fed())).ok
+    (row,) = (row for row in TABLE if row.id == "ready.closed.new_session")
+    assert "drop_session" in row.updates
+    weaker = attrs.evolve(row, updates=tuple(update for update in row.updates if update != "drop_session"))
+    records = fed(weaker)
+    assert conform(written(records), rows=list(TABLE)).ok, "the rows alone say nothing"
+    found = conform(written(records))
+    assert found.deviation is not None
+    assert found.deviation.line == len(records)
+    assert found.deviation.step == "awaiting_hello -hello-> resuming by row awaiting_hello.hello.resume"
+    assert found.deviation.possible == ("awaiting_hello.hello.identify", "awaiting_hello.hello.stale")
+    assert 'it is taken when "a session is held"' in found.deviation.wrong
+
+
+@pytest.mark.parametrize("name", ["capped", "strict"])
+def test_any_settings_conform(name: str) -> None:
+    settings = Settings(max_attempts=2) if name == "capped" else Settings(strict_startup=True)
+    core = ShardCore(settings)
+    now = 0.0
+    for event in (events.Register("client"), events.Registered(), events.MetadataFetched(1, "wss://main.example/")):
+        core.feed(event, now)
+    for _ in range(40):
+        due = core.next_deadline()
+        if due is None:
+            break
+        now = due
+        core.tick(now)
+        if core.state is State.STALLED:
+            core.feed(events.Aborted(core.gen), now)
+    assert len(list(core.journal)) > 8
+    assert conform(written(list(core.journal))).ok
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_journal_of_a_simulated_life_conforms(seed: int) -> None:
+    """Also when only its moves were kept; a life has four faults or so."""
+    records: list[Record] = []
+    assert attempt(Scenario.of(seed), observe=records.append).error is None
+    assert conform(written(records)).ok
+    moves = conform(written([record for record in records if record.moved]))
+    assert (moves.ok, moves.gaps) == (True, True)
+
+
 @pytest.mark.parametrize(
     ("line", "wrong"),
     [
         ("nonsense", "it is not JSON"),
         ("[]", "it is no JSON object"),
+        (
+            '{"time":1, "gen":1, "state":"ready", "to":"ready", "event":"x", "row":3, "kind":"take", "effects":[]}',
+            "Expected `str`, got `int` - at `$.row`",
+        ),
         ('{"state": "ready"}', "it lacks time, gen, to, event, row, kind, effects; write Record.as_dict()"),
     ],
 )
@@ -111,7 +245,7 @@ async def test_the_command_says_so_by_its_status(autojump_clock: MockClock, tmp_
     bad.write_text("\n".join(lines(steps[:3] + steps[4:])), encoding="utf-8")
     ended = gatewright("conform", str(good))
     assert (ended.status, ended.err) == (0, "")
-    assert f"{len(steps)} steps" in ended.out
+    assert f"{len(steps)} steps of 1 shard conform" in ended.out
     ended = gatewright("conform", str(bad), "--json")
     assert ended.status == 1
     assert json.loads(ended.out)["deviation"]["line"] == 4

@@ -72,10 +72,15 @@ def constant(value: object) -> ast.Constant:
     return ast.Constant(value)  # type: ignore[arg-type]  # texts, numbers and None, by construction
 
 
-@functools.cache
 def code_of(member: Enum) -> int:
     """The number by which a member is kept: its place in its class."""
-    return list(type(member)).index(member)
+    return _places(type(member))[member]
+
+
+@functools.cache
+def _places(enumeration: type[Enum]) -> Mapping[Enum, int]:
+    # For each class of its own: members of two that are texts may be equal, as the state and the cause `stalled` are.
+    return {member: place for place, member in enumerate(enumeration)}
 
 
 def is_true(node: Term) -> bool:

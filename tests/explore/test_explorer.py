@@ -6,7 +6,10 @@ import pytest
 from examples.door_lock import door
 from examples.door_lock.door import ENVIRONMENT, ROWS, Bolt, Code, Door, Push, Row, TimeUp, table
 from gatewright.harness.explore import Action, Bounds, Variable, always, edge, eventually, explore, flag, sometimes
+from gatewright.harness.explore.terms import code_of
 from gatewright.spec.errors import TableError
+from gatewright.spec.protocol import CloseKind
+from gatewright.spec.states import Cause, State
 
 
 def without(name: str) -> tuple[Row, ...]:
@@ -31,6 +34,12 @@ def test_every_reachable_state_is_found_once() -> None:
     locked = {(wrong, tries) for tries in range(4) for wrong in range(3) if wrong <= 3 - tries}
     assert report.states == len(locked) + 2 * 4
     assert len(set(report.graph.packed)) == report.states
+
+
+def test_members_that_are_equal_texts_have_the_places_of_their_own_classes() -> None:
+    assert State.STALLED.value == Cause.STALLED.value
+    for enumeration in (Cause, State, CloseKind):
+        assert [code_of(member) for member in enumeration] == list(range(len(enumeration)))
 
 
 def test_a_bound_is_the_first_value_of_a_variable() -> None:

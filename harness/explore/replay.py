@@ -30,6 +30,7 @@ from gatewright.spec.expressions import compile_value
 from gatewright.spec.rows import Row
 from gatewright.spec.session import Session
 from gatewright.spec.settings import Settings
+from gatewright.spec.states import State
 from gatewright.spec.table import TABLE
 
 _SESSION: Final = "Session(id='imported', resume_url={url!r}, seq=7)"
@@ -68,7 +69,8 @@ class Replay:
         return "".join(f"{json.dumps(record.as_dict())}\n" for record in self.core.journal)
 
 
-def _context(core: ShardCore) -> Context:
+def context_of(core: ShardCore) -> Context:
+    """The core's memory, to read."""
     return core._context
 
 
@@ -93,9 +95,9 @@ def _time(context: Context, step: Moment) -> float:
     return now
 
 
-def _text(context: Context, step: Moment) -> str:
-    payload = dict(step.payload)
-    return step.told.format(
+def told(context: Context, text: str, payload: Mapping[str, str]) -> str:
+    """The event of an action as Python text, with the numbers that the core's memory gives it."""
+    return text.format(
         gen=context.gen,
         old_gen=max(context.gen - 1, 1),
         request=context.request,
@@ -116,8 +118,8 @@ def replay(steps: Sequence[Moment], *, rows: tuple[Row, ...] = TABLE) -> Replay:
     for step in steps[1:]:
         if not step.told:
             continue
-        context = _context(core)
-        now, text = _time(context, step), _text(context, step)
+        context = context_of(core)
+        now, text = _time(context, step), told(context, step.told, dict(step.payload))
         event = cast("Event", eval(text, {"events": events}))  # noqa: S307 - the environment's own text
         outcome = ""
         try:
@@ -131,19 +133,22 @@ def replay(steps: Sequence[Moment], *, rows: tuple[Row, ...] = TABLE) -> Replay:
 
 
 @functools.cache
-def _shown() -> tuple[tuple[str, int, Callable[[Context, Event], object]], ...]:
+def _shown(state: State) -> tuple[tuple[str, Callable[[Context, Event], object]], ...]:
     return tuple(
-        (variable.name, variable.most, compile_value(variable.shown))
+        (variable.name, compile_value(variable.shown))
         for variable in gateway_table(settings=SMALL).variables
-        if variable.within is None
+        if variable.within is None or state in variable.within
     )
 
 
-def differences(replayed: Replay, numbers: Mapping[str, int]) -> dict[str, tuple[object, int]]:
-    """Variables that the core has otherwise than the exploration; empty when both agree."""
-    context = _context(replayed.core)
+def differences(core: ShardCore, numbers: Mapping[str, int]) -> dict[str, tuple[object, int]]:
+    """Variables that the core has otherwise than the exploration; empty when both agree.
+
+    Compared is all that means something in the core's state.
+    """
+    context = context_of(core)
     found: dict[str, tuple[object, int]] = {}
-    for name, _, shown in _shown():
+    for name, shown in _shown(context.state):
         value = shown(context, events.DeadlinePassed())
         code = list(type(value)).index(value) if isinstance(value, Enum) else int(cast("int", value))
         if code != numbers[name]:

@@ -148,6 +148,29 @@ class Acks:
             self._marks[seq] = _TAKEN
             self.unhandled += 1
 
+    def take_run(self, count: int, waiting: int) -> bool:
+        """:meth:`take` for the next `count` of the `waiting` dispatches; whether that was possible in one go."""
+        # While all is in order, each of these sequences waits; if nothing else does, they are the ones, in their order.
+        if self._heap or waiting != self._noted - self._taken:
+            return False
+        self._taken += count
+        self.unhandled += count
+        return True
+
+    def handle_run(self, session_id: str, first: int, last: int, count: int) -> bool:
+        """:meth:`handle` for `count` dispatches; whether these were all that are out, and it was done in one go."""
+        if (
+            self._heap
+            or session_id != self._session_id
+            or (first, last) != (self._first, self._taken)
+            or count != last - first + 1
+        ):
+            return False
+        self._committed = last
+        self._first = last + 1
+        self.unhandled = 0
+        return True
+
     def handle(self, session_id: str, seq: int) -> None:
         """A dispatch that was taken has been handled; once is enough, and again does no harm."""
         if session_id != self._session_id:

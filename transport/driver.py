@@ -177,12 +177,14 @@ class Driver:
                 bounded = self._receive_event(gen, messages.pop(0)) is not None
             if not bounded or core.gen != gen:
                 continue
+            mailbox.flush()
             if mailbox.overflowed:
                 mailbox.overflowed = False
                 self.feed(QueueOverflowed(gen))
             elif mailbox.full:
                 self.feed(ReadingPaused(gen))
                 return False
+        mailbox.flush()
         self._rearm()
         return True
 

@@ -40,8 +40,8 @@ class Mailbox:
 
     __slots__ = (
         "__weakref__", "_abandoned", "_asleep", "_bytes", "_closed", "_held_back", "_lot", "_most_bytes",
-        "_most_events", "_on_stuck", "_pauses", "_queue", "_room", "_self", "_turns", "_unfiltered",
-        "_wanted", "acks", "bounds", "dropped", "filtered", "overflowed", "streams", "window",
+        "_most_events", "_on_stuck", "_pauses", "_push", "_queue", "_room", "_self", "_told", "_turns",
+        "_unfiltered", "_wanted", "acks", "bounds", "dropped", "filtered", "overflowed", "streams", "window",
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +73,8 @@ class Mailbox:
         self._unfiltered = 0
         self._abandoned: list[Dispatch] = []
         self._on_stuck = on_stuck
+        self._told = False  # that the window is full, since it became that
+        self._push: Callable[[], None] | None = None
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -141,9 +143,14 @@ class Mailbox:
     @property
     def room(self) -> tuple[int, int]:
         """How many dispatches may come before the reader has to look at the bounds again, and of how many bytes."""
-        if self.bounds.policy is QueuePolicy.DROP_OLDEST:
+        if self.bounds.policy is QueuePolicy.DROP_OLDEST and self._push is None:
             return self._most_events, self._most_bytes  # whatever comes takes the place of what is there
         return max(self._most_events - len(self._queue), 1), max(self._most_bytes - self._bytes, 1)
+
+    def flush(self) -> None:
+        """Hands what waits to a sink, if there is one that wants it. Runs its code; it raises nothing."""
+        if self._push is not None and self._queue:
+            self._push()
 
     async def wait_for_room(self) -> None:
         """Waits until half of it is free, so that reading does not stutter from one event to the next."""
@@ -171,23 +178,20 @@ class Mailbox:
         if found is not None:
             return found
         await trio.lowlevel.checkpoint()
+        if self._push is not None:
+            raise ConsumerBusy(_PUSHED)
         if after is not None:
             self.handle(after)
-        if self._abandoned:
-            for dispatch in self._abandoned:
-                self.handle(dispatch)
-            self._abandoned.clear()
-        warned = False
+        self._handle_abandoned()
+        self._told = False
         while True:
             if self.window is None or self._closed or not self._window_full:
                 found = self._next(types)
                 if found is not None or self._closed:
                     self._turns = _TURNS
                     return found
-            elif not warned:
-                warned = True
-                if self._on_stuck is not None and self.acks.oldest is not None:
-                    self._on_stuck(self.acks.unhandled, self.acks.oldest)
+            else:
+                self._tell_that_it_is_stuck()
             self._unfiltered += types is None
             self._asleep = True
             try:
@@ -227,12 +231,79 @@ class Mailbox:
         """Its stream is gone, and cannot say that it was handled: it counts as that when anybody asks for another."""
         self._abandoned.append(dispatch)
 
+    def attach(self, push: Callable[[], None], types: frozenset[str] | None) -> None:
+        """Has `push` called when there is something for :meth:`take_burst`, in place of all other consumers.
+
+        Raises:
+            ConsumerBusy: while there is another.
+        """
+        if self._push is not None or self._unfiltered or self.streams:
+            raise ConsumerBusy(_PUSHED if self._push is not None else _ASKED)
+        if types is not None:
+            self.open(types)
+        self._push = push
+        self._turns = 0  # so that whoever asks now comes to `take`, which refuses
+
+    def detach(self) -> None:
+        """Ends what :meth:`attach` began; what waits is for the next consumer."""
+        self._push = None
+        if self.streams:
+            self.release()
+
+    def take_burst(self, types: frozenset[str] | None) -> list[Dispatch]:
+        """All that waits, of these types, as far as the window allows; the others are let go."""
+        queue, acks, window = self._queue, self.acks, None if self._closed else self.window
+        self._handle_abandoned()
+        if not queue:
+            return []
+        most = len(queue) if window is None else min(len(queue), max(window - acks.unhandled, 0))
+        burst: list[Dispatch] = []
+        if types is not None or not acks.take_run(most, len(queue)):
+            while (window is None or not self._window_full) and (found := self._next(types)) is not None:
+                burst.append(found)
+        elif most == len(queue):
+            burst.extend(queue)
+            queue.clear()
+            self._bytes = 0
+        else:
+            burst.extend(queue.popleft() for _ in range(most))
+            self._bytes -= sum(dispatch.size for dispatch in burst)
+        if burst:
+            self._told = False
+            if self._held_back and self._half_empty:
+                self._let_in()
+        elif queue:
+            self._tell_that_it_is_stuck()
+        return burst
+
+    def handle_burst(self, burst: list[Dispatch]) -> None:
+        """:meth:`handle` for each of `burst`."""
+        first, last = burst[0], burst[-1]
+        if not self.acks.handle_run(last.session_id, first.seq, last.seq, len(burst)):
+            for dispatch in burst:
+                self.handle(dispatch)
+
+    async def changed(self) -> None:
+        """Waits until :meth:`wake` was called, something was handled that the window waits for, or it is closed."""
+        await self._lot.park()
+
+    def wake(self) -> None:
+        """Wakes whoever is in :meth:`changed`."""
+        self._lot.unpark_all()
+
+    @property
+    def over(self) -> bool:
+        """Whether it is closed and empty."""
+        return self._closed and not self._queue
+
     def open(self, types: frozenset[str]) -> None:
         """From now on dispatches of other types are let go as they come; once more for each stream that asks.
 
         Raises:
             ConsumerBusy: while another consumer asks for others.
         """
+        if self._push is not None:
+            raise ConsumerBusy(_PUSHED)
         if self._unfiltered or (self.streams and self._wanted != types):
             raise ConsumerBusy(_OTHER_TYPES)
         self._wanted = types
@@ -277,6 +348,17 @@ class Mailbox:
             self._let_in()
         return found
 
+    def _handle_abandoned(self) -> None:
+        if self._abandoned:
+            for dispatch in self._abandoned:
+                self.handle(dispatch)
+            self._abandoned.clear()
+
+    def _tell_that_it_is_stuck(self) -> None:
+        if not self._told and self._on_stuck is not None and self.acks.oldest is not None:
+            self._told = True
+            self._on_stuck(self.acks.unhandled, self.acks.oldest)
+
     def _let_in(self) -> None:
         self._held_back = False
         self._room.unpark_all()
@@ -301,3 +383,5 @@ _OTHER_TYPES = (
     "another stream with other types is open, and each dispatch goes to one consumer only: close() that stream first, "
     "or ask for all types in one stream and tell them apart by event.type"
 )
+_ASKED = "another task waits for dispatches, and each goes to one consumer only: end it before you push them to a sink"
+_PUSHED = "dispatches are pushed to a sink, and each goes to one consumer only: cancel push() before you ask for any"

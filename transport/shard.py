@@ -43,6 +43,7 @@ from gatewright.transport.mailbox import Mailbox
 from gatewright.transport.metadata import HttpMetadataSource
 from gatewright.transport.presence import Presence
 from gatewright.transport.proxy import Proxy
+from gatewright.transport.push import Sink, push
 from gatewright.transport.queue import DEFAULT_EVENTS, Queue, queue_of
 from gatewright.transport.registrar import Registrar
 from gatewright.transport.seams import (
@@ -450,6 +451,28 @@ class Shard(CommandVerbs):
         stream = self._stream(wanted_types(types))
         self._events.move_on()
         return stream
+
+    async def push(self, sink: Sink, types: Iterable[str] | None = None) -> None:
+        """Pushes the dispatches, in bursts and in the step in which they were read, until the shard is over.
+
+        For those who hand them on to another thread, loop or process. Nothing is asked for and no task is woken, which
+        costs less than ``async for``; but the sink must not block, and says itself when it has enough. While this
+        runs, nobody else can ask for dispatches. Cancelling it ends the pushing; what was not pushed waits.
+
+        Args:
+            sink: where they go (:class:`~gatewright.transport.push.Sink`). A burst counts as handled when it was taken;
+                with ``ack="manual"`` each dispatch does when its ``ack()`` is called, and `ack_window` holds.
+            types: names of the dispatches that are wanted; the others are let go, and count as handled.
+
+        Raises:
+            ShardFailed: the shard failed, and nothing is left.
+            ConsumerBusy: somebody else takes dispatches.
+            ConfigurationError: if `types` is a string or holds no names.
+            Exception: whatever the sink raises.
+        """
+        wanted = wanted_types(types)
+        self._events.move_on()
+        await push(self._mailbox, sink, failure=self._end_of_events, types=wanted, auto=self._ack is Ack.AUTO)
 
     def __aiter__(self) -> EventStream:
         """The dispatches, in order, until the shard is stopped and its queue is empty: one stream for every loop."""

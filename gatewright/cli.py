@@ -99,7 +99,11 @@ def _add_check(commands: _Commands) -> None:
     some.add_argument("--no-mutants", action="store_true", help="leave out L2")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="draws the mutants; 1 by default")
     parser.add_argument(
-        "--least-score", type=float, default=0.99, metavar="X", help="the part of the mutants to be noticed; 0.99"
+        "--least-score",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="the part of the mutants to be noticed, of those that may not survive for a reason; 1 by default",
     )
     parser.add_argument("--no-spin", action="store_true", help="leave out L3")
     parser.add_argument("--json", action="store_true", help="print one JSON object")

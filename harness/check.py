@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import itertools
 import json
-import random
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from enum import Enum
@@ -20,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from gatewright.harness.explore.environment import Environment
 from gatewright.harness.explore.lint import findings
-from gatewright.harness.explore.mutants import Judge, Outcome, Score, mutants
+from gatewright.harness.explore.mutants import Judge, Outcome, Score, explained, mutants, sample
 from gatewright.harness.explore.properties import Shape
 from gatewright.harness.explore.search import Bounds, Report, explore
 from gatewright.harness.explore.table import Table
@@ -41,6 +39,7 @@ class Subject:
         stages: of the mutants, the small ones first; the bounds of the exploration if there are none.
         spin: of the comparison with Spin; likewise.
         justified: ids of rows that cannot be taken, to the reason.
+        survivors: names of mutants that need not be noticed (``*`` stands for anything), to the reason.
         without_deadline: makes a table of which one state forgets its deadline.
     """
 
@@ -50,6 +49,7 @@ class Subject:
     stages: tuple[Bounds, ...] = ()
     spin: tuple[Bounds, ...] = ()
     justified: Mapping[str, str] = _NONE
+    survivors: Mapping[str, str] = _NONE
     without_deadline: Callable[[Table, Enum], Table] | None = None
 
 
@@ -79,6 +79,7 @@ def shipped() -> Subject:
         stages=gateway.MUTATION_STAGES,
         spin=SPIN_BOUNDS,
         justified=gateway.justified(),
+        survivors=gateway.survivors(),
         without_deadline=gateway.without_deadline,
     )
 
@@ -128,13 +129,17 @@ def _named(path: str) -> object:
 
 @attrs.frozen(kw_only=True)
 class Options:
-    """What is asked for. `mutants` is how many are drawn with `seed`: ``None`` for all of them, 0 for none."""
+    """What is asked for.
+
+    `mutants` is how many are drawn with `seed`: ``None`` for all of them, 0 for none. `least_score` is the part of them
+    that must be noticed, those not counted that are no other table or may survive for a reason.
+    """
 
     values: Mapping[str, int] = attrs.field(factory=dict[str, int])
     mutants: int | None = 100
     seed: int = 1
     spin: bool = True
-    least_score: float = 0.99
+    least_score: float = 1.0
     json: bool = False
 
 
@@ -142,50 +147,79 @@ class Options:
 class Result:
     """What the layers found; ``None`` for those that were left out."""
 
+    subject: Subject
     findings: tuple[str, ...] = ()
     report: Report | None = None
     score: Score | None = None
     spin: tuple[Agreement, ...] | None = None
     spin_available: bool = False
-    least_score: float = 0.99
+    least_score: float = 1.0
+
+    @property
+    def unexplained(self) -> list[str]:
+        """The mutants that nobody noticed and that have no reason."""
+        found = () if self.score is None else self.score.survivors
+        return [each.mutant.name for each in found if explained(each.mutant.name, self.subject.survivors) is None]
 
     @property
     def reasons(self) -> list[str]:
-        """Why it does not pass, one line each; empty when it does."""
-        found = list(self.findings)
-        if self.report is not None:
-            if self.report.counterexample is not None:
-                found.append(str(self.report.counterexample))
-            elif self.report.verdict == "limit":
-                found.append(f"more than {self.report.states} states; lower the bounds with --bound")
-            found += [
-                name if ": " in name else f"{name}: no state takes this row; remove it, or justify it in a Subject"
-                for name in self.report.untaken
-            ]
-        if self.score is not None and self.score.score < self.least_score:
-            found.append(f"{self.score.score:.1%} of the mutants were noticed; {self.least_score:.1%} are asked for")
-            found += [f"survived: {outcome.mutant.name}" for outcome in self.score.survivors]
-        found += [
-            f"spin disagrees at {dict(each.values)}: {each.explorer} and {each.spin}, {each.states} and "
-            f"{each.spin_states} states"
-            for each in self.spin or ()
-            if not each.agreed
-        ]
-        return found
+        """Why it does not pass, one each; empty when it does."""
+        return [*self.findings, *self._of_report(), *self._of_mutants(), *self._of_spin()]
+
+    def _of_report(self) -> Iterator[str]:
+        report = self.report
+        if report is None:
+            return
+        if report.counterexample is not None:
+            yield str(report.counterexample)
+        elif report.verdict == "limit":
+            yield f"more than {report.states} states; lower the bounds with --bound"
+        for name in report.untaken:
+            unreached = "no state takes this row; let the environment lead to it, remove it, or justify it in a Subject"
+            yield name if ": " in name else f"{name}: {unreached}"
+
+    def _of_mutants(self) -> Iterator[str]:
+        score, names = self.score, self.unexplained
+        if score is None or not names:
+            return
+        wanted = score.killed + len(names)
+        if score.killed / wanted >= self.least_score:
+            return
+        if self.least_score < 1:
+            yield f"{score.killed / wanted:.1%} of the mutants were noticed; {self.least_score:.1%} are asked for"
+        for name in names:
+            yield f"survived: {name}; state a property that it breaks, or its reason in a Subject"
+
+    def _of_spin(self) -> Iterator[str]:
+        for each in self.spin or ():
+            if not each.agreed:
+                yield (
+                    f"spin disagrees at {dict(each.values)}: {each.explorer} and {each.spin}, {each.states} and "
+                    f"{each.spin_states} states"
+                )
 
     def as_dict(self) -> dict[str, Any]:
-        """In the types of JSON."""
-        explored = {} if self.report is None else self.report.as_dict()
-        empty: dict[str, Any] = {"states": 0, "edges": 0, "seconds": 0.0, "states_per_second": 0, "properties": {}}
-        rows: dict[str, Any] = explored.get("rows", {"taken": 0, "justified": 0, "total": 0, "untaken": []})
+        """In the types of JSON; a layer that was left out has counts of 0, and ``None`` for its verdict."""
+        report, score = self.report, self.score
+        names = (item.name for item in self.subject.environment.properties)
         return {
-            "ok": not self.reasons,
-            "findings": list(self.findings),
-            **{name: explored.get(name, value) for name, value in empty.items()},
-            "verdict": explored.get("verdict", "lint"),
-            "rows": rows,
-            "counterexample": explored.get("counterexample"),
-            "mutants": None if self.score is None else self.score.as_dict(),
+            "states": 0 if report is None else report.states,
+            "edges": 0 if report is None else report.edges,
+            "seconds": 0.0 if report is None else round(report.seconds, 3),
+            "states_per_second": 0 if report is None else round(report.states_per_second),
+            "properties": dict.fromkeys(names, "unknown") if report is None else dict(report.properties),
+            "rows": {
+                "taken": 0 if report is None else len(report.taken),
+                "justified": 0 if report is None else len(report.justified),
+                "total": len(self.subject.table.rows),
+            },
+            "mutants": {
+                "total": 0 if score is None else len(score.outcomes),
+                "killed": 0 if score is None else score.killed,
+                "equivalent": 0 if score is None else score.equivalent,
+                "survived": 0 if score is None else len(score.survivors),
+                "score": None if score is None else round(score.score, 5),
+            },
             "spin": {
                 "available": self.spin_available,
                 "agreed": None if self.spin is None else all(each.agreed for each in self.spin),
@@ -228,7 +262,7 @@ def prove(subject: Subject, options: Options, watch: Watch) -> Result:
     """Runs the layers, each only when the ones before it found nothing."""
     table, environment = subject.table, subject.environment
     bounds = attrs.evolve(subject.bounds, values={**subject.bounds.values, **options.values})
-    result = Result(spin_available=spin_is_here(), least_score=options.least_score)
+    result = Result(subject=subject, spin_available=spin_is_here(), least_score=options.least_score)
     with watch.layer("L0  lint"):
         result.findings = tuple(findings(table, environment))
     if result.findings:
@@ -264,8 +298,8 @@ def _mutants(subject: Subject, options: Options, bounds: Bounds, watch: Watch) -
     with watch.layer("L2  the table itself, for comparison"):
         judge = Judge(subject.table, subject.environment, subject.stages or (bounds,))
         every = list(mutants(subject.table, judge.taken, without_deadline=subject.without_deadline))
-    if options.mutants is not None and options.mutants < len(every):
-        every = random.Random(options.seed).sample(every, options.mutants)
+    if options.mutants is not None:
+        every = sample(every, options.mutants, options.seed)
     with watch.layer("L2  mutants", len(every)) as done:
 
         def judged(_: Outcome) -> None:
@@ -275,11 +309,15 @@ def _mutants(subject: Subject, options: Options, bounds: Bounds, watch: Watch) -
 
 
 def run(subject: Subject, options: Options) -> int:
-    """Proves, prints, and gives the exit status: 0 when everything holds, 1 when something does not."""
+    """Proves, prints, and gives the exit status: 0 when everything holds, 1 when something does not.
+
+    With ``json``, one object goes to standard output, and why it does not hold to standard error.
+    """
     with Watch(Console(stderr=True)) as watch:
         result = prove(subject, options, watch)
     if options.json:
         sys.stdout.write(json.dumps(result.as_dict()) + "\n")
+        sys.stderr.writelines(f"{reason}\n" for reason in result.reasons)
     else:
         sys.stdout.write("\n".join(_lines(subject, result)) + "\n")
     return 1 if result.reasons else 0
@@ -293,23 +331,28 @@ def _lines(subject: Subject, result: Result) -> Iterator[str]:
         held = sum(verdict == "holds" for verdict in report.properties.values())
         rate = f"{report.states_per_second:,.0f} states/s"
         yield f"L1  states    {report.states:,} states, {report.edges:,} steps, {rate}"
-        yield f"              {held} of {len(report.properties)} properties hold"
+        judged = sum(verdict != "unknown" for verdict in report.properties.values())
+        yield f"              {held} of {len(report.properties)} properties hold, {judged - held} broken"
         if report.ok:
             yield f"              {len(report.taken)} of {rows} rows taken, {len(report.justified)} cannot be"
     if result.score is not None:
         score = result.score
-        yield (
-            f"L2  mutants   {len(score.outcomes)} tried, {score.killed} noticed, {score.equivalent} equivalent, "
-            f"{len(score.survivors)} survived: {score.score:.1%}"
-        )
+        tried, survived = len(score.outcomes), len(score.survivors)
+        yield f"L2  mutants   {tried} tried, {score.killed} noticed: {score.score:.1%}"
+        known = survived - len(result.unexplained)
+        said = f", {known} of them for a reason that is known" if known else ""
+        yield f"              {score.equivalent} are no other table, {survived} survived{said}"
     if result.spin is not None:
         agreed = sum(each.agreed for each in result.spin)
-        counts = ", ".join(f"{each.spin_states:,}" for each in itertools.islice(result.spin, 8))
-        yield f"L3  spin      {agreed} of {len(result.spin)} bounds agree, with {counts} states"
+        yield f"L3  spin      {agreed} of {len(result.spin)} bounds agree:"
+        for each in result.spin:
+            at = ", ".join(f"{name}={value}" for name, value in each.values.items()) or "as they are"
+            yield f"              {each.spin_states:,} states at {at}"
     elif not result.spin_available:
         yield "L3  spin      left out: spin is not here (apt install spin build-essential)"
-    for reason in result.reasons:
-        yield f"\n{reason}"
+    if result.reasons:
+        yield ""
+    yield from result.reasons
     yield f"\n{'It does not hold.' if result.reasons else 'It holds.'}"
 
 

@@ -16,9 +16,8 @@ def main() -> None:
     judge = Judge(table(), ENVIRONMENT, (Bounds(),))
     score = judge.score(mutants(judge.table, judge.taken))
     print(f"{len(score.outcomes)} mutants, {score.killed} noticed, {score.equivalent} are no other table")
-    # Each of these is a property that nobody has stated yet.
     for survivor in score.survivors:
-        print(f"  nobody noticed: {survivor.mutant.name}")
+        print(f"  state a property that notices {survivor.mutant.name}")
 
     unbolted = tuple(attrs.evolve(row, effects=()) if row.id == "closed.time_up" else row for row in ROWS)
     found = explore(table(unbolted), ENVIRONMENT).counterexample

@@ -112,5 +112,8 @@ ENVIRONMENT = Environment(
         edge("D2", "only the code unlocks", "not (before.bolted and not bolted) or (event == 'code' and event.right)"),
         sometimes("D3", "somebody gets in", "state == Door.OPEN"),
         eventually("D4", "everybody gets in", "state == Door.OPEN"),
+        edge("D5", "a code opens no door", "not (event == 'code' and state == Door.OPEN)"),
+        edge("D6", "what is pulled closes", "event != 'pull' or state == Door.CLOSED"),
+        edge("D7", "the right code forgives", "not (event == 'code' and event.right) or wrong == 0"),
     ),
 )  # fmt: skip

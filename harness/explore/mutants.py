@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import enum
+import fnmatch
 import random
 import re
 from collections import Counter
@@ -197,6 +198,11 @@ def mutants(
     yield from of_guards(table)
     if without_deadline is not None:
         yield from of_deadlines(table, without_deadline)
+
+
+def explained(name: str, reasons: Mapping[str, str]) -> str | None:
+    """Why a mutant may survive, if there is a reason; `reasons` has names, or patterns of names with ``*``."""
+    return next((reason for known, reason in reasons.items() if fnmatch.fnmatchcase(name, known)), None)
 
 
 def sample(found: Iterable[Mutant], size: int, seed: int) -> list[Mutant]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.cli.command import gatewright
+from gatewright.spec.table import TABLE
+from tests.cli.command import Ended, gatewright
 from tests.support.requires import requires
 
 DOOR = "examples.door_lock.door:table"
@@ -25,7 +28,7 @@ WRONG = {
     ),
     "a row that nothing reaches": (
         "ROWS = (*ROWS, Row(id='locked.push', source=Door.LOCKED, event=Push, why='It holds.'))",
-        "locked.push: no state takes this row; remove it",
+        "locked.push: no state takes this row; let the environment lead to it, remove it, or justify it in a Subject",
     ),
     "an unknown guard": (
         "ROWS = (attrs.evolve(ROWS[0], guard='rihgt'), *ROWS[1:])",
@@ -43,26 +46,74 @@ WRONG = {
 }
 
 
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Writes a module ``mine`` that is the door, and lines of its own; ``TABLE`` has its rows."""
+
+    def write(text: str) -> None:
+        (tmp_path / "mine.py").write_text(f"{HEAD}{text}\nTABLE = sound(ROWS)\n", encoding="utf-8")
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+
+    return write
+
+
+KEYS = ["states", "edges", "seconds", "states_per_second", "properties", "rows", "mutants", "spin"]
+INNER = {
+    "rows": ["taken", "justified", "total"],
+    "mutants": ["total", "killed", "equivalent", "survived", "score"],
+    "spin": ["available", "agreed", "bounds"],
+}
+
+
+def object_of(ended: Ended) -> dict[str, Any]:
+    """The one object on standard output, which has these keys in every case."""
+    told: dict[str, Any] = json.loads(ended.out)
+    assert list(told) == KEYS
+    assert {name: list(told[name]) for name in INNER} == INNER
+    return told
+
+
 def test_the_shipped_table_in_small_bounds_with_mutants_as_json() -> None:
     ended = gatewright("check", "--json", "--no-spin", "--mutants", "6", *SMALL)
-    told = json.loads(ended.out)
-    assert ended.status == 0, ended.everything
-    assert told["ok"]
+    assert (ended.status, ended.err) == (0, ""), ended.everything
+    told = object_of(ended)
     assert told["states"] == 20_904
+    assert told["edges"] > told["states"]
+    assert told["states_per_second"] > 0
+    assert len(told["properties"]) > 40
     assert set(told["properties"].values()) == {"holds"}
-    assert {"taken", "justified", "total"} <= told["rows"].keys()
-    assert told["mutants"]["total"] == 6
-    assert {"killed", "equivalent", "survived", "score"} <= told["mutants"].keys()
+    assert told["rows"]["total"] == len(TABLE)
+    mutants = told["mutants"]
+    assert mutants["total"] == mutants["killed"] + mutants["equivalent"] + mutants["survived"] == 6
     assert told["spin"]["agreed"] is None
-    assert {"edges", "seconds", "states_per_second"} <= told.keys()
 
 
 def test_a_machine_of_yours_is_checked_the_same_way() -> None:
-    ended = gatewright("check", DOOR, "--no-spin", "--least-score", "0.8")
+    ended = gatewright("check", DOOR, "--no-spin")
     assert ended.status == 0, ended.everything
     assert "17 states" in ended.out
     assert "6 of 6 rows taken" in ended.out
     assert ended.out.rstrip().endswith("It holds.")
+
+
+def test_a_property_that_fails_fails_the_check(mine: Callable[[str], None]) -> None:
+    mine(WRONG["a property that breaks"][0])
+    ended = gatewright("check", "mine:TABLE", "--json")
+    told = object_of(ended)
+    assert ended.status == 1
+    assert told["properties"]["D1: the bolt is in while the door is locked, and only then"] == "violated"
+    assert told["mutants"] == {"total": 0, "killed": 0, "equivalent": 0, "survived": 0, "score": None}
+    assert ended.err.startswith("D1: the bolt is in while the door is locked")
+    assert "time is up" in ended.err
+
+
+def test_a_table_that_cannot_be_explored_fails_the_check(mine: Callable[[str], None]) -> None:
+    mine(WRONG["an unknown guard"][0])
+    ended = gatewright("check", "mine:TABLE", "--json")
+    told = object_of(ended)
+    assert (ended.status, told["states"]) == (1, 0)
+    assert set(told["properties"].values()) == {"unknown"}
+    assert "locked.code: unknown guard 'rihgt'" in ended.err
 
 
 @requires("spin")
@@ -74,19 +125,36 @@ def test_spin_is_asked_as_well() -> None:
     assert [each["spin_states"] for each in told["bounds"]] == [17]
 
 
-def test_mutants_that_nobody_notices_are_named_and_fail_the_check() -> None:
-    ended = gatewright("check", DOOR, "--no-spin", "--least-score", "1")
+UNFORGIVING = (
+    "import functools; from gatewright.harness.check import Subject\n"
+    "around = attrs.evolve(ENVIRONMENT, properties=ENVIRONMENT.properties[:-1])\n"
+    "subject = functools.partial(Subject, table=sound(), environment=around)\n"
+    "unexplained, explained = subject(), subject(survivors={'drop_update * forgive': 'It may hold a grudge.'})\n"
+)
+
+
+def test_mutants_that_nobody_notices_are_named_and_fail_the_check(mine: Callable[[str], None]) -> None:
+    mine(UNFORGIVING)
+    ended = gatewright("check", "mine:unexplained", "--no-spin")
     assert ended.status == 1
-    assert "survived: drop_update locked.code forgive" in ended.out
+    assert "survived: drop_update locked.code forgive; state a property that it breaks, or its reason" in ended.out
+    ended = gatewright("check", "mine:unexplained", "--no-spin", "--json")
+    assert (ended.status, object_of(ended)["mutants"]["survived"]) == (1, 1)
+    assert ended.err.startswith("survived: drop_update locked.code forgive")
+    assert gatewright("check", "mine:unexplained", "--no-spin", "--least-score", "0.9").status == 0
+
+
+def test_mutants_that_may_live_for_a_reason_are_counted_and_pass(mine: Callable[[str], None]) -> None:
+    mine(UNFORGIVING)
+    ended = gatewright("check", "mine:explained", "--no-spin")
+    assert ended.status == 0, ended.everything
+    assert "1 survived, 1 of them for a reason that is known" in ended.out
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_a_table_that_is_wrong_is_refused_with_the_row_and_what_to_do(
-    wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_table_that_is_wrong_is_refused_with_the_row_and_what_to_do(wrong: str, mine: Callable[[str], None]) -> None:
     rows, said = WRONG[wrong]
-    (tmp_path / "mine.py").write_text(f"{HEAD}{rows}\nTABLE = sound(ROWS)\n", encoding="utf-8")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    mine(rows)
     ended = gatewright("check", "mine:TABLE", "--no-spin", "--no-mutants")
     assert ended.status == 1, ended.everything
     assert said in ended.out

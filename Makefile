@@ -120,8 +120,8 @@ oldest: ## the engine's tests with the oldest versions that pyproject.toml allow
 # -- measurements ------------------------------------------------------------------------------------------------------
 
 .PHONY: bench
-bench: $(DEV_STAMP) ## CPU per event, beside whichever of hikari and discord.py are installed (docs/performance.md)
-	@$(BIN)/python -m benchmarks throughput --installed-peers $(ARGS)
+bench: $(DEV_STAMP) ## everything that is measured, beside whichever of hikari and discord.py are installed (ten minutes)
+	@$(BIN)/python -m benchmarks all --installed-peers --rounds 3 $(ARGS)
 
 # -- products ----------------------------------------------------------------------------------------------------------
 

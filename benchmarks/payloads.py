@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import struct
 from collections.abc import Iterator
 
 END = "BENCH_END"
@@ -33,8 +34,26 @@ def ready(port: int, *, secure: bool, session: str = "bench") -> bytes:
     return dispatch("READY", 1, data)
 
 
-def end(seq: int) -> bytes:
-    return dispatch(END, seq, {})
+def frame(payload: bytes, opcode: int) -> bytes:
+    """A websocket frame of a server."""
+    size = len(payload)
+    if size < 126:
+        return bytes([0x80 | opcode, size]) + payload
+    if size < 1 << 16:
+        return struct.pack("!BBH", 0x80 | opcode, 126, size) + payload
+    return struct.pack("!BBQ", 0x80 | opcode, 127, size) + payload
+
+
+def end(seq: int, **data: object) -> bytes:
+    return dispatch(END, seq, data)
+
+
+def ack() -> bytes:
+    return _encode({"op": 11})
+
+
+def reconnect() -> bytes:
+    return _encode({"op": 7, "d": None})
 
 
 def dispatch(type_: str, seq: int, data: object) -> bytes:
@@ -52,6 +71,28 @@ def events(count: int, *, first_seq: int = 2, seed: int = 1) -> Iterator[bytes]:
             yield dispatch("MESSAGE_CREATE", seq, _message(draw))
         else:
             yield dispatch("TYPING_START", seq, _typing(draw))
+
+
+class Endless:
+    """Frames of events without an end: always the same thousand, with sequences that grow."""
+
+    _COUNT = 1000
+    _FIRST = 1_000_000_000
+    """So that all sequences have ten digits, of which the first seven are counted up."""
+
+    def __init__(self) -> None:
+        self.seq = self._FIRST
+        chunk = b"".join(frame(event, 1) for event in events(self._COUNT, first_seq=self._FIRST))
+        self._before, *self._parts = chunk.split(self._prefix())
+
+    def _prefix(self) -> bytes:
+        return f'"s":{self.seq // self._COUNT}'.encode()
+
+    def chunk(self) -> bytes:
+        """The next thousand, as one piece."""
+        data = self._prefix().join((self._before, *self._parts))
+        self.seq += self._COUNT
+        return data
 
 
 def timed_event(seq: int, sent_ns: int) -> bytes:

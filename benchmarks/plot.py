@@ -1,33 +1,53 @@
-"""A bar chart as SVG, without a library."""
+"""Bar charts as SVG, without a library."""
 
 from __future__ import annotations
 
 from html import escape
 
-_BAR, _GAP, _LEFT, _WIDTH = 18, 14, 250, 860
-_COLOURS = ("#8a8f98", "#3b6fb6", "#7ea3d3", "#c8803a", "#a65b9e")
+from benchmarks.run import median
+from benchmarks.scenarios import BARE, DECODED, OURS, SCENARIOS, Groups
+
+_BAR, _ROW, _LEFT, _WIDTH, _RIGHT = 14, 20, 230, 860, 70
+_COLOURS = {BARE: "#9aa0a6", OURS: "#2f6db5", DECODED: "#8ab4e0", "hikari": "#c8803a", "discord.py": "#8e5ea2"}
+_OTHER = "#5b8f6b"
 
 
-def bars(groups: dict[str, dict[str, float]], *, title: str) -> str:
-    """One group of horizontal bars a load, one bar a row; the axis begins at zero."""
-    most = max(value for rows in groups.values() for value in rows.values())
-    scale = (_WIDTH - _LEFT - 80) / most
-    y, parts = 40, [f'<text x="10" y="22" font-size="15" font-weight="bold">{escape(title)}</text>']
-    for load, rows in groups.items():
-        y += _GAP
-        parts.append(f'<text x="10" y="{y + 13}" font-weight="bold">{escape(load)}</text>')
-        y += _BAR + 4
-        for number, (name, value) in enumerate(rows.items()):
-            colour = _COLOURS[number % len(_COLOURS)]
-            parts.append(f'<text x="{_LEFT - 8}" y="{y + 13}" text-anchor="end">{escape(name)}</text>')
-            parts.append(
-                f'<rect x="{_LEFT}" y="{y}" width="{value * scale:.1f}" height="{_BAR - 3}" fill="{colour}"/>'
-                f'<text x="{_LEFT + value * scale + 6:.1f}" y="{y + 13}">{value:.2f}</text>'
-            )
-            y += _BAR
+def charts(results: dict[str, Groups]) -> str:
+    """A chart a scenario, one below the other: one bar a row, of medians; each axis begins at zero."""
+    parts: list[str] = []
+    y = 16
+    for name, found in results.items():
+        scenario = SCENARIOS[name]
+        y += 14
+        parts.append(f'<text x="16" y="{y}" font-size="15" font-weight="bold">{escape(scenario.title)}</text>')
+        y = _bars(parts, y + 10, found, next(iter(scenario.figures))) + 12
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {y + 20}" width="{_WIDTH}" height="{y + 20}" '
-        f'font-family="sans-serif" font-size="13">\n<rect width="100%" height="100%" fill="white"/>\n'
-        + "\n".join(parts)
-        + "\n</svg>\n"
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {y}" width="{_WIDTH}" height="{y}" '
+        'font-family="system-ui, sans-serif" font-size="12.5" fill="#202124">\n'
+        '<rect width="100%" height="100%" fill="white"/>\n' + "\n".join(parts) + "\n</svg>\n"
     )
+
+
+def _bars(parts: list[str], y: int, found: Groups, key: str) -> int:
+    most = max(median(results, key) for rows in found.values() for results in rows.values() if key in results[0])
+    scale = (_WIDTH - _LEFT - _RIGHT) / most
+    for group, rows in found.items():
+        if group:
+            y += _ROW
+            parts.append(f'<text x="16" y="{y - 5}" fill="#5f6368">{escape(group)}</text>')
+        top = y
+        for row, results in rows.items():
+            if key not in results[0]:
+                continue
+            value = median(results, key)
+            middle, length = y + _ROW // 2, max(value * scale, 1.0)
+            parts.append(
+                f'<text x="{_LEFT - 8}" y="{middle + 4}" text-anchor="end">{escape(row)}</text>'
+                f'<rect x="{_LEFT}" y="{middle - _BAR // 2}" width="{length:.1f}" height="{_BAR}" rx="2" '
+                f'fill="{_COLOURS.get(row, _OTHER)}"/>'
+                f'<text x="{_LEFT + length + 6:.1f}" y="{middle + 4}">{value:.3g}</text>'
+            )
+            y += _ROW
+        parts.append(f'<line x1="{_LEFT}" x2="{_LEFT}" y1="{top}" y2="{y}" stroke="#bdc1c6"/>')
+        y += 4
+    return y

@@ -23,15 +23,13 @@ Result = dict[str, float]
 @contextmanager
 def serving(load: Load) -> Iterator[Task]:
     """A load server, and the task of its clients, which only lacks a scenario."""
-    server = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "benchmarks.server", json.dumps(attrs.asdict(load))],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    )
-    assert server.stdin is not None
-    assert server.stdout is not None
-    try:
+    ) as server:
+        assert server.stdout is not None
         told = json.loads(server.stdout.readline())
         yield Task(
             scenario="throughput",
@@ -39,10 +37,8 @@ def serving(load: Load) -> Iterator[Task]:
             authority=told["authority"],
             compress=load.compress,
             events=load.events,
+            latency=load.latency,
         )
-    finally:
-        server.stdin.close()
-        server.wait()
 
 
 def run_client(client: str, task: Task) -> Result:
@@ -55,7 +51,8 @@ def run_client(client: str, task: Task) -> Result:
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode:
         raise SystemExit(f"{client} failed on {task}:\n{done.stderr}")
-    return json.loads(done.stdout.splitlines()[-1])
+    result: Result = json.loads(done.stdout.splitlines()[-1])
+    return result
 
 
 def interleaved(rows: Iterable[tuple[str, str, Task]], rounds: int) -> dict[str, list[Result]]:

@@ -1,62 +1,67 @@
 """The load server: a process of its own, so that what a client uses of the processor is the client's.
 
-`python -m benchmarks.server '{"mode": "flood", ...}'` prints one line of JSON with its port and serves until its input
-ends. Everything that it sends is made before the first connection; over TLS each message is a record of its own.
+`python -m benchmarks.server '{"mode": "burst", ...}'` prints one line of JSON with its port and serves until its input
+ends. What it sends in a burst is made before the first connection. What it measures of a client, it says in the data of
+the last event.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 import socket
 import ssl
 import struct
 import sys
 import tempfile
-import threading
 import time
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Final
 
 import attrs
+import trio
 import trustme
 
 from benchmarks import payloads
+from benchmarks.limits import raise_open_files
+from benchmarks.link import Far, Link, Plain, Tls
+from benchmarks.payloads import frame
 
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_SETTLE = 0.4
-"""Seconds between READY and the flood, so that connecting is not measured."""
-_CHUNK = 256 * 1024
-_CLOSE = 0x8
+_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_SETTLE: Final = 0.4
+"""Seconds between READY and the first event, so that connecting is not measured."""
+_SEND_BUFFER: Final = 256 * 1024
+_TEXT, _BINARY, _CLOSE = 0x1, 0x2, 0x8
+_HEARTBEAT, _IDENTIFY, _RESUME = 1, 2, 6
 
 
 @attrs.frozen(kw_only=True)
 class Load:
     """What to serve.
 
-    `mode` is ``flood`` (all `events` at once), ``paced`` (`rate` a second, each with the time at which it was sent) or
-    ``idle`` (nothing after READY). `compress` is ``none`` or ``zlib-stream``.
+    `mode` is ``burst`` (all `events` at once), ``paced`` (`rate` a second, each with the time at which it was sent),
+    ``flood`` (as much as the client takes, for `seconds`), ``idle`` (nothing after READY), or ``drop`` (a new session
+    is left by `drop`: ``close``, ``op 7`` or ``reset``). `compress` is ``none`` or ``zlib-stream``; `interval` is
+    that of heartbeats, and `latency` the way in one direction, both in seconds.
     """
 
-    mode: str = "flood"
+    mode: str = "burst"
     events: int = 100_000
     rate: float = 500.0
+    seconds: float = 10.0
+    drop: str = ""
     tls: bool = False
     compress: str = "none"
+    interval: float = 41.25
+    latency: float = 0.0
 
     @property
     def name(self) -> str:
         return (("TLS + " if self.tls else "") + self.compress).replace("TLS + none", "TLS").replace("none", "plain")
-
-
-def frame(payload: bytes, opcode: int) -> bytes:
-    size = len(payload)
-    if size < 126:
-        return bytes([0x80 | opcode, size]) + payload
-    if size < 1 << 16:
-        return struct.pack("!BBH", 0x80 | opcode, 126, size) + payload
-    return struct.pack("!BBQ", 0x80 | opcode, 127, size) + payload
 
 
 class Framer:
@@ -67,50 +72,8 @@ class Framer:
 
     def __call__(self, payload: bytes) -> bytes:
         if self._stream is None:
-            return frame(payload, 1)
-        return frame(self._stream.compress(payload) + self._stream.flush(zlib.Z_SYNC_FLUSH), 2)
-
-
-class Peer:
-    """One connection, over TCP or over TLS that encrypts many frames before it sends once."""
-
-    def __init__(self, sock: socket.socket, context: ssl.SSLContext | None) -> None:
-        self._sock = sock
-        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = None if context is None else context.wrap_bio(self._in, self._out, server_side=True)
-        if self._tls is not None:
-            self._until(self._tls.do_handshake)
-
-    def _until(self, operation):
-        while True:
-            try:
-                result = operation()
-            except ssl.SSLWantReadError:
-                self._flush()
-                data = self._sock.recv(65536)
-                if not data:
-                    raise ConnectionError from None
-                self._in.write(data)
-            else:
-                self._flush()
-                return result
-
-    def _flush(self) -> None:
-        if self._out.pending:
-            self._sock.sendall(self._out.read())
-
-    def receive(self) -> bytes:
-        return self._sock.recv(65536) if self._tls is None else self._until(lambda: self._tls.read(65536))
-
-    def send(self, frames: list[bytes]) -> None:
-        if self._tls is None:
-            self._sock.sendall(b"".join(frames))
-            return
-        for data in frames:
-            self._tls.write(data)
-            if self._out.pending > _CHUNK:
-                self._flush()
-        self._flush()
+            return frame(payload, _TEXT)
+        return frame(self._stream.compress(payload) + self._stream.flush(zlib.Z_SYNC_FLUSH), _BINARY)
 
 
 class Server:
@@ -125,104 +88,155 @@ class Server:
             with tempfile.NamedTemporaryFile(suffix=".pem", delete=False) as file:
                 file.write(authority.cert_pem.bytes())
                 self.authority = file.name
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        self.port = self.listener.getsockname()[1]
-        framer = Framer(load.compress)
-        opening = [payloads.hello(), payloads.ready(self.port, secure=load.tls)]
-        self.opening = [framer(payload) for payload in opening]
-        flood = [*payloads.events(load.events), payloads.end(load.events + 2)] if load.mode == "flood" else []
-        self.flood = [framer(payload) for payload in flood]
-        self.bytes = sum(map(len, flood))
+        self.hello = payloads.hello(round(load.interval * 1000))
+        self.ready = b""
+        self.burst: list[bytes] = []
+        self.dropped_ns = 0
 
-    def run(self) -> None:
-        while True:
-            sock, _ = self.listener.accept()
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+    async def run(self) -> None:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1", backlog=4096)
+        port = listener.socket.getsockname()[1]
+        self.ready = payloads.ready(port, secure=self.load.tls)
+        if self.load.mode == "burst":
+            framer = Framer(self.load.compress)
+            events = [*payloads.events(self.load.events), payloads.end(self.load.events + 2)]
+            self.burst = [framer(payload) for payload in (self.hello, self.ready, *events)][2:]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.serve_listeners, self._serve, [listener])
+            print(json.dumps({"port": port, "authority": self.authority}), flush=True)
+            await trio.to_thread.run_sync(sys.stdin.read, abandon_on_cancel=True)
+            nursery.cancel_scope.cancel()
 
-    def _serve(self, sock: socket.socket) -> None:
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        link: Link = Plain(stream) if self.context is None else Tls(stream, self.context)
         try:
-            peer = Peer(sock, self.context)
-            self._upgrade(peer)
-            peer.send(self.opening[:1])
-            said = self._await_handshake(peer)
-            if said == 6:
-                peer.send([Framer(self.load.compress)(payloads.dispatch("RESUMED", 2, {}))])
-            else:
-                peer.send(self.opening[1:])
-            if self.load.mode == "flood":
-                time.sleep(_SETTLE)
-                peer.send(self.flood)
-            elif self.load.mode == "paced":
-                time.sleep(_SETTLE)
-                self._pace(peer)
-            self._answer_close(peer)
-        except OSError:
+            async with trio.open_nursery() as nursery:
+                if self.load.latency:
+                    link = Far(link, self.load.latency, nursery)
+                await Connection(self, link, stream, nursery).serve()
+                nursery.cancel_scope.cancel()
+        except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio.EndOfChannel):
             pass
         finally:
-            sock.close()
+            await trio.aclose_forcefully(stream)
 
-    def _answer_close(self, peer: Peer) -> None:
-        """Reads on until a close frame comes, and echoes it.
 
-        Heartbeats are taken and not answered: no run is long enough to miss an ACK.
-        """
-        data = b""
-        while more := peer.receive():
-            data += more
-            while (found := _take(data)) is not None:
-                if data[0] & 0x0F == _CLOSE:
-                    peer.send([frame(found[0], _CLOSE)])
-                    return
-                data = found[1]
+class Connection:
+    def __init__(self, server: Server, link: Link, stream: trio.SocketStream, nursery: trio.Nursery) -> None:
+        self._server = server
+        self._load = server.load
+        self._link = link
+        self._stream = stream
+        self._nursery = nursery
+        self._frame = Framer(server.load.compress)
+        self._data = b""
+        self._beats: list[float] = []
 
-    def _pace(self, peer: Peer) -> None:
-        framer = Framer(self.load.compress)
-        for payload in (payloads.hello(), payloads.ready(self.port, secure=self.load.tls)):
-            framer(payload)
+    async def serve(self) -> None:
+        accept = await self._upgrade()
+        await self._link.send([accept, self._frame(self._server.hello)])
+        # The reader never rests, so that what it says of when something came is true.
+        while (found := await self._next()) is not None:
+            opcode, payload = found
+            if opcode == _CLOSE:
+                await self._link.send([frame(payload, _CLOSE)])
+                return
+            if opcode in {_TEXT, _BINARY}:  # hikari sends the latter
+                await self._take(json.loads(payload)["op"])
+
+    async def _take(self, op: int) -> None:
+        if op == _HEARTBEAT:
+            self._beats.append(time.perf_counter())
+            if self._load.compress == "none":  # else the burst, compressed before, would not fit behind it
+                await self._link.send([self._frame(payloads.ack())])
+        elif op == _RESUME:
+            resumed = payloads.dispatch("RESUMED", 2, {"dropped_ns": self._server.dropped_ns})
+            await self._link.send([self._frame(resumed)])
+        elif op == _IDENTIFY:
+            await self._link.send([self._frame(self._server.ready)])
+            modes: dict[str, Callable[[], Any]] = {
+                "burst": self._burst,
+                "paced": self._pace,
+                "flood": self._flood,
+                "drop": self._drop,
+            }
+            if self._load.mode in modes:
+                self._nursery.start_soon(self._settled, modes[self._load.mode])
+
+    async def _settled(self, then: Callable[[], Any]) -> None:
+        await trio.sleep(_SETTLE)
+        await then()
+
+    async def _burst(self) -> None:
+        await self._link.send(self._server.burst)
+
+    async def _pace(self) -> None:
         begin = time.perf_counter()
-        for number in range(self.load.events):
-            delay = begin + number / self.load.rate - time.perf_counter()
+        for number in range(self._load.events):
+            delay = begin + number / self._load.rate - time.perf_counter()
             if delay > 0:
-                time.sleep(delay)
-            peer.send([framer(payloads.timed_event(number + 2, time.perf_counter_ns()))])
-        peer.send([framer(payloads.end(self.load.events + 2))])
+                await trio.sleep(delay)
+            event = payloads.timed_event(number + 2, time.perf_counter_ns())
+            await self._link.send([self._frame(event)])
+        await self._link.send([self._frame(payloads.end(self._load.events + 2))])
 
-    def _upgrade(self, peer: Peer) -> None:
-        request = b""
-        while b"\r\n\r\n" not in request:
-            data = peer.receive()
+    async def _flood(self) -> None:
+        """Without an end, as fast as it is taken, and then how late each heartbeat was: the gap beyond its interval.
+
+        All three clients wait for an interval from when they sent a beat, so a late one does not make the next early.
+        """
+        # What lies in this end's buffer delays the ACKs, not the beats; hikari gives up when one takes an interval.
+        self._stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        events = payloads.Endless()
+        self._beats.clear()
+        end = time.perf_counter() + self._load.seconds
+        while time.perf_counter() < end:
+            await self._link.send([events.chunk()])
+        beats = self._beats
+        gaps = [1e3 * (later - earlier - self._load.interval) for earlier, later in itertools.pairwise(beats)]
+        await self._link.send([self._frame(payloads.end(events.seq, late_ms=gaps))])
+
+    async def _drop(self) -> None:
+        self._server.dropped_ns = time.perf_counter_ns()
+        if self._load.drop == "op 7":
+            await self._link.send([self._frame(payloads.reconnect())])
+        elif self._load.drop == "close":
+            await self._link.send([frame(struct.pack("!H", 4000), _CLOSE)])
+        else:
+            await trio.sleep(self._load.latency)
+            await trio.aclose_forcefully(self._stream)
+
+    async def _upgrade(self) -> bytes:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            data = await self._link.receive()
             if not data:
-                raise ConnectionError
-            request += data
+                raise trio.BrokenResourceError
+            head += data
+        head, _, self._data = head.partition(b"\r\n\r\n")
         (key,) = [
             line.split(b":", 1)[1].strip()
-            for line in request.split(b"\r\n")
+            for line in head.split(b"\r\n")
             if line.lower().startswith(b"sec-websocket-key:")
         ]
         accept = base64.b64encode(hashlib.sha1(key + _GUID).digest()).decode()
-        answer = (
+        return (
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Accept: {accept}\r\n\r\n"
-        )
-        peer.send([answer.encode()])
+        ).encode()
 
-    def _await_handshake(self, peer: Peer) -> int:
-        """Reads until IDENTIFY or RESUME; its opcode."""
-        data = b""
-        while True:
-            more = peer.receive()
+    async def _next(self) -> tuple[int, bytes] | None:
+        """The next frame's opcode and payload; ``None`` at the end."""
+        while (found := _take(self._data)) is None:
+            more = await self._link.receive()
             if not more:
-                raise ConnectionError
-            data += more
-            while (found := _take(data)) is not None:
-                payload, data = found
-                op = json.loads(payload)["op"]
-                if op in {2, 6}:
-                    return op
+                return None
+            self._data += more
+        opcode, payload, self._data = found
+        return opcode, payload
 
 
-def _take(data: bytes) -> tuple[bytes, bytes] | None:
+def _take(data: bytes) -> tuple[int, bytes, bytes] | None:
     """The first (masked) frame of a client, and the rest."""
     if len(data) < 2:
         return None
@@ -233,16 +247,15 @@ def _take(data: bytes) -> tuple[bytes, bytes] | None:
     if len(data) < stop:
         return None
     mask = data[start : start + 4]
-    return bytes(byte ^ mask[i % 4] for i, byte in enumerate(data[start + 4 : stop])), data[stop:]
+    payload = bytes(byte ^ mask[i % 4] for i, byte in enumerate(data[start + 4 : stop]))
+    return data[0] & 0x0F, payload, data[stop:]
 
 
 def main() -> None:
-    threading.stack_size(256 * 1024)
+    raise_open_files()
     server = Server(Load(**json.loads(sys.argv[1])))
-    print(json.dumps({"port": server.port, "authority": server.authority, "bytes": server.bytes}), flush=True)
-    threading.Thread(target=server.run, daemon=True).start()
     try:
-        sys.stdin.read()
+        trio.run(server.run)
     finally:
         if server.authority:
             Path(server.authority).unlink()

@@ -15,8 +15,9 @@ TOKEN = "ODAzNTExMTAyMjQ2Nzg5MTI.bench.bench"
 class Task:
     """Where the load server is, and what to do there.
 
-    `scenario` is ``throughput``, ``latency``, ``memory``, ``startup`` or ``resume``; `decode` whether every event's
-    data are looked at; `count` how many shards, where that matters.
+    `scenario` is ``throughput``, ``latency``, ``flood``, ``resume``, ``startup`` or ``memory``; `decode` whether every
+    event's data are looked at; `count` how many shards, where that matters, `concurrency` how many of them may identify
+    at a time, and `spacing` after how many seconds the next ones; `latency` is the way to the server, in seconds.
     """
 
     scenario: str
@@ -27,7 +28,12 @@ class Task:
     decode: bool = False
     count: int = 1
     concurrency: int = 16
-    spacing: float = 0.1
+    spacing: float = 0.0
+    latency: float = 0.0
+
+    @property
+    def round_trip(self) -> float:
+        return 2 * self.latency
 
     @property
     def url(self) -> str:
@@ -51,7 +57,19 @@ class Meter:
         self.cpu, self.wall = time.process_time() - self._cpu, time.perf_counter() - self._wall
 
     def result(self, events: int) -> dict[str, float]:
-        return {"cpu_us": self.cpu / events * 1e6, "wall_us": self.wall / events * 1e6}
+        return {"cpu_us": self.cpu / events * 1e6, "wall_us": self.wall / events * 1e6, "events": events}
+
+
+def resumed(dropped_ns: int, task: Task) -> dict[str, float]:
+    """How long it took from when the end of the connection had arrived here, now that RESUMED has."""
+    seconds = (time.perf_counter_ns() - dropped_ns) / 1e9 - task.latency
+    return {"round_trips": seconds / task.round_trip, "beyond_ms": (seconds - 3 * task.round_trip) * 1e3}
+
+
+def lateness(samples_ms: list[float]) -> dict[str, float]:
+    """Percentiles in milliseconds; nobody is late by less than nothing."""
+    cuts = statistics.quantiles([max(sample, 0.0) for sample in samples_ms], n=100)
+    return {"p50_ms": cuts[49], "p99_ms": cuts[98], "max_ms": max(samples_ms), "beats": len(samples_ms)}
 
 
 def latencies(samples_ns: list[int]) -> dict[str, float]:

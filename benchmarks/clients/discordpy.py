@@ -12,7 +12,7 @@ from discord import utils
 from discord.gateway import DiscordWebSocket
 
 from benchmarks.payloads import END
-from benchmarks.task import TOKEN, Meter, Task, latencies
+from benchmarks.task import TOKEN, Meter, Task, latencies, lateness
 
 
 async def run(task: Task) -> dict[str, float]:
@@ -24,16 +24,17 @@ async def run(task: Task) -> dict[str, float]:
     client.http._HTTPClient__session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=task.ssl_context() or True)
     )
-    meter, seen, samples = Meter(), 0, []
+    meter, seen, samples, said = Meter(), 0, [], {}
     ended = False
     parsers = client._connection.parsers
 
     def ready(data: object) -> None:
         meter.start()
 
-    def end(data: object) -> None:
+    def end(data: dict[str, object]) -> None:
         nonlocal ended
         meter.stop()
+        said.update(data)
         ended = True
 
     def message(data: dict[str, object]) -> None:
@@ -50,7 +51,9 @@ async def run(task: Task) -> dict[str, float]:
         await socket.poll_event()
         seen += 1
     result = meter.result(seen)
-    if task.scenario == "latency":
+    if task.scenario == "flood":
+        result = lateness(said["late_ms"]) | {"thousands_per_s": seen / meter.wall / 1e3}
+    elif task.scenario == "latency":
         result |= latencies(samples[100:])
     return result
 

@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
-import gc
 import time
-from typing import Any
 
 import trio
 
+from benchmarks.limits import raise_open_files
 from benchmarks.payloads import END
-from benchmarks.task import TOKEN, Meter, Task, latencies
-from gatewright.harness.memory import resident
+from benchmarks.resident import grown
+from benchmarks.task import TOKEN, Meter, Task, latencies, lateness, resumed
 from gatewright.spec.intents import Intents
 from gatewright.spec.protocol import IDENTIFY_SPACING
 from gatewright.spec.session import Metadata
 from gatewright.transport.gate import SLACK, InMemoryIdentifyGate
 from gatewright.transport.metadata import StaticMetadataSource
+from gatewright.transport.seams import StreamOpener
 from gatewright.transport.shard import Shard
 from gatewright.transport.streams import TcpStreamOpener
+from gatewright.transport.urls import GatewayUrl
+
+
+class Distant:
+    """Opens a connection after the round trip that TCP needs for it; what is sent over it, the server delays."""
+
+    def __init__(self, inner: StreamOpener, round_trip: float) -> None:
+        self._inner = inner
+        self._round_trip = round_trip
+
+    async def __call__(self, url: GatewayUrl) -> trio.abc.Stream:
+        await trio.sleep(self._round_trip)
+        return await self._inner(url)
 
 
 def shard_for(task: Task, **options: object) -> Shard:
+    metadata = Metadata(url=task.url, max_concurrency=task.concurrency, total=100_000, remaining=100_000)
     return Shard(
         TOKEN,
         intents=Intents.GUILDS | Intents.GUILD_MESSAGES,
         compress=task.compress,
-        metadata=StaticMetadataSource(Metadata(url=task.url, max_concurrency=task.concurrency)),
-        opener=TcpStreamOpener(ssl_context=task.ssl_context()),
-        **options,
+        **{
+            "metadata": StaticMetadataSource(metadata),
+            "opener": TcpStreamOpener(ssl_context=task.ssl_context()),
+            **options,
+        },
     )
 
 
@@ -61,79 +77,72 @@ async def latency(task: Task) -> dict[str, float]:
     return latencies(samples[100:]) | meter.result(len(samples))
 
 
-def memory_in_kib() -> float:
-    found = resident()
-    if found is None:
-        raise SystemExit("nobody says here how much memory a process has; this scenario needs Linux")
-    return found * 1024
-
-
-async def memory(task: Task) -> dict[str, float]:
-    return await _many(task, spacing=0.0)
-
-
-async def startup(task: Task) -> dict[str, float]:
-    return await _many(task, spacing=task.spacing)
-
-
-async def _many(task: Task, *, spacing: float) -> dict[str, float]:
-    scaled: dict[str, Any] = {"spacing": spacing, "slack": SLACK * spacing / IDENTIFY_SPACING, "total": 100_000}
-    gate = InMemoryIdentifyGate(**scaled)
-    async with shard_for(task, gate=gate) as warm:  # what is loaded once is not a shard's
-        await warm.wait_for("ready")
-    gc.collect()
-    before = memory_in_kib()
-    gate = InMemoryIdentifyGate(**scaled)
-    ready = 0
-    done = trio.Event()
-    began = time.perf_counter()
-    cpu = time.process_time()
-    async with trio.open_nursery() as nursery:
-
-        async def hold(number: int) -> None:
-            nonlocal ready
-            async with shard_for(task, gate=gate, shard_id=number, shard_count=task.count) as shard:
-                await shard.wait_for("ready")
-                ready += 1
-                if ready == task.count:
-                    done.set()
-                await trio.sleep_forever()
-
-        for number in range(task.count):
-            nursery.start_soon(hold, number)
-        await done.wait()
-        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-        await trio.sleep(0.5)
-        gc.collect()
-        grown = memory_in_kib() - before
-        rounds = -(-task.count // task.concurrency) - 1
-        least = rounds * spacing
-        nursery.cancel_scope.cancel()
-    result = {
-        "kib_per_shard": grown / task.count,
-        "seconds": seconds,
-        "cpu_ms_per_shard": cpu / task.count * 1e3,
-    }
-    return result | ({"least_seconds": least, "ratio": seconds / least} if least else {})
+async def flood(task: Task) -> dict[str, float]:
+    meter, seen = Meter(), 0
+    async with shard_for(task) as shard:
+        async for event in shard:
+            seen += 1
+            if event.type == "READY":
+                meter.start()
+            elif event.type == END:
+                meter.stop()
+                return lateness(event.data["late_ms"]) | {"thousands_per_s": seen / meter.wall / 1e3}
+    raise AssertionError("the server ends a flood")
 
 
 async def resume(task: Task) -> dict[str, float]:
-    """From the request to leave a connection to `ready` again, by way of RESUME."""
-    async with shard_for(task) as shard:
-        await shard.wait_for("ready")
-        began = time.perf_counter()
-        shard.reconnect()
-        await shard.wait_for("resuming")
-        await shard.wait_for("ready")
-        return {"ms": (time.perf_counter() - began) * 1e3}
+    opener = TcpStreamOpener(ssl_context=task.ssl_context())
+    async with shard_for(task, opener=Distant(opener, task.round_trip)) as shard:
+        async for event in shard:
+            if event.type == "RESUMED":
+                return resumed(event.data["dropped_ns"], task)
+    raise AssertionError("the shard is stopped by leaving its block")
+
+
+async def startup(task: Task) -> dict[str, float]:
+    """All the shards of a bot, each as its user would begin it. The window is scaled down, and with it the slack."""
+    async with shard_for(task) as warm:  # what is loaded once is not a shard's
+        await warm.wait_for("ready")
+    began, cpu, done = time.perf_counter(), time.process_time(), trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_hold, task, done)
+        await done.wait()
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+        nursery.cancel_scope.cancel()
+    least = (-(-task.count // task.concurrency) - 1) * task.spacing
+    return {
+        "ratio": seconds / least,
+        "seconds": seconds,
+        "least_seconds": least,
+        "cpu_ms_per_shard": cpu / task.count * 1e3,
+    }
+
+
+async def memory(task: Task) -> dict[str, float]:
+    async with shard_for(task) as warm:  # what is loaded once is not a shard's
+        await warm.wait_for("ready")
+    return await grown(task.count, lambda done: _hold(task, done))
+
+
+async def _hold(task: Task, done: trio.Event) -> None:
+    gate = InMemoryIdentifyGate(spacing=task.spacing, slack=SLACK * task.spacing / IDENTIFY_SPACING)
+    shared = {"gate": gate, "metadata": shard_for(task)._metadata, "opener": TcpStreamOpener()}
+    ready = 0
+
+    async def hold(number: int) -> None:
+        nonlocal ready
+        async with shard_for(task, **shared, shard_id=number, shard_count=task.count) as shard:
+            await shard.wait_for("ready")
+            ready += 1
+            if ready == task.count:
+                done.set()
+            await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        for number in range(task.count):
+            nursery.start_soon(hold, number)
 
 
 def main(task: Task) -> dict[str, float]:
-    scenario = {
-        "throughput": throughput,
-        "latency": latency,
-        "memory": memory,
-        "startup": startup,
-        "resume": resume,
-    }[task.scenario]
-    return trio.run(scenario, task)
+    raise_open_files()
+    return trio.run(globals()[task.scenario], task)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import hikari
 from hikari.api.shard import GatewayCompression
@@ -11,7 +12,7 @@ from hikari.impl.config import HTTPSettings, ProxySettings
 from hikari.impl.shard import GatewayShardImpl
 
 from benchmarks.payloads import END
-from benchmarks.task import TOKEN, Meter, Task, latencies
+from benchmarks.task import TOKEN, Meter, Task, latencies, lateness
 
 _COMPRESSION = {"none": None, "zlib-stream": GatewayCompression.TRANSPORT_ZLIB_STREAM}
 
@@ -23,14 +24,16 @@ class Events:
         self.meter = Meter()
         self.seen = 0
         self.samples: list[int] = []
+        self.end: dict[str, Any] = {}
         self.ended = asyncio.Event()
 
-    def consume_raw_event(self, name: str, shard: object, data: dict[str, object]) -> None:
+    def consume_raw_event(self, name: str, shard: object, data: dict[str, Any]) -> None:
         self.seen += 1
         if name == "READY":
             self.meter.start()
         elif name == END:
             self.meter.stop()
+            self.end = data
             self.ended.set()
         elif "sent_ns" in data:
             self.samples.append(time.perf_counter_ns() - data["sent_ns"])
@@ -58,7 +61,9 @@ async def run(task: Task) -> dict[str, float]:
     await shard.start()
     await events.ended.wait()
     result = events.meter.result(events.seen)
-    if task.scenario == "latency":
+    if task.scenario == "flood":
+        result = lateness(events.end["late_ms"]) | {"thousands_per_s": events.seen / events.meter.wall / 1e3}
+    elif task.scenario == "latency":
         result |= latencies(events.samples[100:])
     shard._keep_alive_task.cancel()
     return result

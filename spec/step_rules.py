@@ -70,7 +70,7 @@ class Step:
 
     def does(self, *kinds: type[Effect]) -> bool:
         """Whether one of the effects is of these kinds."""
-        return any(isinstance(effect, kinds) for effect in self.effects)
+        return bool(self.effects) and any(isinstance(effect, kinds) for effect in self.effects)
 
 
 Rule = Callable[[Step], bool]

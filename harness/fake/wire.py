@@ -156,7 +156,8 @@ class Wire:
     async def receive(self) -> bytes:
         """The next bytes, empty when the socket is gone. In the dark they are held back, and the end is still seen."""
         while True:
-            await self._reading.wait()
+            if not self._reading.is_set():
+                await self._reading.wait()
             try:
                 data = bytes(await self._stream.receive_some(65_536))
             except (trio.BrokenResourceError, trio.ClosedResourceError):

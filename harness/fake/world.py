@@ -85,7 +85,9 @@ class World:
 
     def note(self, record: Record) -> None:
         """Log `record` as of now, and without the token."""
-        record = attrs.evolve(record, time=trio.current_time())
+        now = trio.current_time()
         if isinstance(record, (Received, Sent)):
-            record = attrs.evolve(record, data=without_token(record.data, self.token))
+            record = attrs.evolve(record, time=now, data=without_token(record.data, self.token))
+        else:
+            record = attrs.evolve(record, time=now)
         self.log.add(record)

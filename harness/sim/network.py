@@ -80,21 +80,31 @@ class Pipe:
         self._readers.unpark_all()
 
     async def receive(self, most: int | None) -> bytes:
-        """The next bytes that have arrived, empty at the end; cut and merged as chance has it."""
-        while True:
-            if self.closed_by_reader:
-                raise trio.ClosedResourceError("this end was closed")
-            if self.broken:
-                raise trio.BrokenResourceError("the connection was reset")
-            arrival = self._segments[0][0] if self._segments else None
-            if not self.dark and arrival is not None and arrival <= trio.current_time():
-                return self._take(most)
-            if not self.dark and arrival is None and self._ended:
-                return b""
-            with trio.CancelScope() as arriving:
-                if arrival is not None and not self.dark:
-                    arriving.deadline = arrival
+        """The next bytes that have arrived, empty at the end; cut and merged as chance has it.
+
+        One checkpoint, as a socket has it: before what lies there already, or while there is nothing.
+        """
+        if self._ready():
+            await trio.lowlevel.checkpoint()
+        while not self._ready():
+            if self.dark or not self._segments:
                 await self._readers.park()
+            else:
+                with trio.move_on_at(self._segments[0][0]):
+                    await self._readers.park()
+        if self.closed_by_reader:
+            raise trio.ClosedResourceError("this end was closed")
+        if self.broken:
+            raise trio.BrokenResourceError("the connection was reset")
+        return self._take(most) if self._segments else b""
+
+    def _ready(self) -> bool:
+        """Whether a read need not wait: something has arrived, or the end is known."""
+        if self.closed_by_reader or self.broken:
+            return True
+        if self.dark:
+            return False
+        return self._segments[0][0] <= trio.current_time() if self._segments else self._ended
 
     def _take(self, most: int | None) -> bytes:
         now = trio.current_time()
@@ -148,16 +158,19 @@ class Stream(trio.abc.Stream):
         self._outgoing = outgoing
         self._on_close = on_close
         self._closed = False
-        self._receiving = trio.Lock()
-        self._sending = trio.Lock()
+        self._receiving = False
+        self._sending = False
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """See :class:`trio.abc.SendStream`; two at once are a defect of who calls."""
-        if self._sending.locked():
+        if self._sending:
             raise trio.BusyResourceError("two tasks write at once")
-        await trio.lowlevel.checkpoint()
-        async with self._sending:
+        self._sending = True
+        try:
+            await trio.lowlevel.checkpoint()
             await self._outgoing.send(bytes(data))
+        finally:
+            self._sending = False
 
     async def wait_send_all_might_not_block(self) -> None:
         """See :class:`trio.abc.SendStream`."""
@@ -166,11 +179,13 @@ class Stream(trio.abc.Stream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """See :class:`trio.abc.ReceiveStream`."""
-        if self._receiving.locked():
+        if self._receiving:
             raise trio.BusyResourceError("two tasks read at once")
-        await trio.lowlevel.checkpoint()
-        async with self._receiving:
+        self._receiving = True
+        try:
             return await self._incoming.receive(max_bytes)
+        finally:
+            self._receiving = False
 
     def reset(self) -> None:
         """RST, as :class:`gatewright.harness.fake.wire.Resettable` has it."""

@@ -10,6 +10,7 @@ so, and without it :func:`scheduled` leaves the order to trio, which then no see
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Final, Protocol, cast
@@ -42,7 +43,7 @@ class Scheduler:
     def __init__(self, order: Order, *, on_pass: Callable[[int], None] | None = None) -> None:
         self._order = order
         self._on_pass = on_pass
-        self._waiting: list[Any] = []
+        self._waiting: dict[Any, None] = {}
         self.passes = 0
         """How many tasks have run one step each."""
 
@@ -54,15 +55,16 @@ class Scheduler:
         self.passes = number + 1
         if self._on_pass is not None:
             self._on_pass(number)
-        ready = set(batch)
-        waiting = [task for task in self._waiting if task in ready]
-        known = set(waiting)
-        waiting += [task for task in batch if task not in known]
-        chosen = 0 if len(waiting) == 1 else self._order.below(len(waiting))
-        task = waiting.pop(chosen)
-        self._waiting = waiting
-        if waiting:
-            _RUN.GLOBAL_RUN_CONTEXT.runner.runq.extend(waiting)
+        waiting = self._waiting
+        if len(batch) == 1:
+            waiting.clear()
+            return
+        # Those that have waited keep their place, and newer ones come after them in the order of their birth.
+        waiting.update(dict.fromkeys(batch))
+        chosen = self._order.below(len(waiting))
+        task = next(itertools.islice(waiting, chosen, None))
+        del waiting[task]
+        _RUN.GLOBAL_RUN_CONTEXT.runner.runq.extend(waiting)
         batch[:] = [task]
 
     def random(self) -> float:

@@ -63,15 +63,15 @@ unit: $(DEV_STAMP) ## pytest with branch coverage
 	$(call say,pytest)
 	@$(BIN)/pytest -n $(JOBS) --dist loadfile --cov --cov-report=term $(ARGS)
 
-adapters: $(DEV_STAMP) ## the adapters' tests with disnake, nextcord and py-cord, each in an environment of its own
-	@for library in disnake nextcord py-cord; do \
+adapters: $(DEV_STAMP) ## the adapters' tests with disnake, nextcord, py-cord and interactions.py, each in an environment of its own
+	@for library in disnake nextcord py-cord interactions; do \
 		printf '\n== %s\n' "$$library"; \
 		$(BIN)/python -m venv "build/adapters/$$library" || exit 1; \
 		"build/adapters/$$library/bin/python" -m pip --disable-pip-version-check --no-input install --quiet \
 			--constraint constraints-adapters.txt --editable ".[$$library]" \
 			hypothesis pytest pytest-trio trustme uvloop || exit 1; \
 		GATEWRIGHT_REQUIRE="$$library" "build/adapters/$$library/bin/python" -m pytest --quiet \
-			tests/embed/test_discord_family.py $(ARGS) || exit 1; \
+			tests/embed/test_discord_family.py tests/embed/test_interactions.py $(ARGS) || exit 1; \
 	done
 
 soak: $(DEV_STAMP) ## the property tests, long and with new random seeds; stop it when you like

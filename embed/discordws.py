@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 
 from gatewright.embed.errors import EngineStopped
 from gatewright.embed.family import Library, proxy_of
+from gatewright.embed.losses import Losses
 from gatewright.embed.options import EngineOptions, shard_options
 from gatewright.embed.payloads import command_of, presence_of
 from gatewright.embed.recall import Recall
@@ -92,7 +93,7 @@ class EngineWebSocket:
         self._watching: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._hook_error: Exception | None = None
-        self._losses = _Losses(self._say_disconnected)
+        self._losses = Losses(self._say_disconnected)
 
     # -- its life --------------------------------------------------------------------------------------------------
 
@@ -260,7 +261,7 @@ class EngineWebSocket:
         """The session is older than this process, so that no READY tells the library who the bot is, and where."""
         recall = Recall(
             self._client,
-            self._library,
+            self._library.http.Route,
             shard_id=self.engine.shard_id,
             shard_count=self.shard_count or 1,
             most=self._refill,
@@ -406,36 +407,6 @@ class EngineWebSocket:
 
 
 _SESSION: Final = frozenset({"READY", "RESUMED"})
-
-
-class _Losses:
-    """Tells the library of each loss of a session between the two connects that it lies between.
-
-    Connects come with the events and losses beside them, so either may be early.
-    """
-
-    def __init__(self, tell: Callable[[], None]) -> None:
-        self._tell = tell
-        self._connects = self._lost = self._told = 0
-
-    def connects(self) -> None:
-        """READY or RESUMED is about to be handed over: what was there before was lost."""
-        self._tell_up_to(self._connects)
-
-    def connected(self) -> None:
-        """It was handed over."""
-        self._connects += 1
-        self._tell_up_to(min(self._connects, self._lost))
-
-    def lost(self) -> None:
-        """A live session was lost."""
-        self._lost += 1
-        self._tell_up_to(min(self._connects, self._lost))
-
-    def _tell_up_to(self, count: int) -> None:
-        while self._told < count:
-            self._told += 1
-            self._tell()
 
 
 class _HookedGate:

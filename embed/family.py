@@ -79,18 +79,7 @@ class Library:
             raise MetadataUnavailable(kind, f"status {error.status}") from None
         except Exception as error:  # noqa: BLE001 - aiohttp's errors are many, and none of them is the shard's end
             raise MetadataUnavailable(MetadataError.TRANSIENT, type(error).__name__) from None
-        try:
-            limit = answer["session_start_limit"]
-            return Metadata(
-                url=self._own_gateway() or answer["url"],
-                shards=answer["shards"],
-                total=limit["total"],
-                remaining=limit["remaining"],
-                reset_after=limit["reset_after"] / 1000,
-                max_concurrency=limit["max_concurrency"],
-            )
-        except (KeyError, TypeError):
-            raise MetadataUnavailable(MetadataError.MALFORMED, "the answer lacks what is documented") from None
+        return metadata_of(answer, url=self._own_gateway())
 
     def _own_gateway(self) -> str | None:
         """Where the program sends discord.py instead of to Discord, such as to a proxy for gateways."""
@@ -127,11 +116,31 @@ class _Socket:
     close_code: int
 
 
+def metadata_of(answer: Any, *, url: str | None = None) -> Metadata:
+    """What an answer to ``GET /gateway/bot`` says, as JSON; `url` in place of its own.
+
+    Raises:
+        MetadataUnavailable: it is not what is documented.
+    """
+    try:
+        limit = answer["session_start_limit"]
+        return Metadata(
+            url=url or answer["url"],
+            shards=answer["shards"],
+            total=limit["total"],
+            remaining=limit["remaining"],
+            reset_after=limit["reset_after"] / 1000,
+            max_concurrency=limit["max_concurrency"],
+        )
+    except (KeyError, TypeError):
+        raise MetadataUnavailable(MetadataError.MALFORMED, "the answer lacks what is documented") from None
+
+
 def proxy_of(client: Any) -> Proxy | None:
     """The proxy that a client was given."""
-    if client.http.proxy is None:
-        return None
-    auth = client.http.proxy_auth
-    if auth is None:
-        return Proxy(client.http.proxy)
-    return Proxy(client.http.proxy, username=auth.login, password=auth.password)
+    return None if client.http.proxy is None else proxy_with(client.http.proxy, client.http.proxy_auth)
+
+
+def proxy_with(url: str, auth: Any) -> Proxy:
+    """A proxy with aiohttp's `BasicAuth`, or without any."""
+    return Proxy(url) if auth is None else Proxy(url, username=auth.login, password=auth.password)

@@ -1,4 +1,4 @@
-"""What a library of the discord.py family is told when a session is older than the process that resumes it.
+"""What a library is told when a session is older than the process that resumes it.
 
 No READY comes then, and with it none of what fills the caches. Discord's REST API knows most of it: this is READY and
 GUILD_CREATE again, made from that. What only the gateway tells is missing: presences, who is in which voice channel,
@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from gatewright.embed.family import Library
 from gatewright.spec.sharding import shard_of
 
 REFILL: Final = 100
@@ -22,16 +21,27 @@ _AT_ONCE: Final = 10
 _LARGE: Final = 250
 
 
+# Any: a route is what the library makes, and an answer is JSON.
+class Routes(Protocol):
+    """Makes a library's route, as the class of that name in each of them does."""
+
+    def __call__(self, method: str, path: str, /, **names: Any) -> Any:
+        """The route of `path`, with `names` filled in."""
+        ...
+
+
 class Recall:
     """Asks REST by the client's own means, for the guilds of one shard.
 
     Args:
+        client: has the library's HTTP client as ``http``.
+        route: the library's class ``Route``.
         most: guilds that are asked for; a shard that has more knows them by their ids alone.
     """
 
-    def __init__(self, client: Any, library: Library, *, shard_id: int, shard_count: int, most: int) -> None:
+    def __init__(self, client: Any, route: Routes, *, shard_id: int, shard_count: int, most: int) -> None:
         self._client = client
-        self._library = library
+        self._route = route
         self._shard = (shard_id, shard_count)
         self._most = most
 
@@ -94,5 +104,4 @@ class Recall:
         }
 
     async def _get(self, path: str, names: dict[str, str] | None = None, **query: object) -> Any:
-        route = self._library.http.Route("GET", path, **(names or {}))
-        return await self._client.http.request(route, params=query)
+        return await self._client.http.request(self._route("GET", path, **(names or {})), params=query)

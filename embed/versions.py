@@ -34,6 +34,7 @@ SUPPORTED: Final = {
         Support("disnake", "disnake", ("2.12",)),
         Support("nextcord", "nextcord", ("2.6",)),
         Support("py-cord", "py-cord", ("2.8",)),
+        Support("discord-py-interactions", "interactions", ("5.16",)),
     )
 }
 

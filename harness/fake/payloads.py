@@ -44,6 +44,7 @@ def application() -> dict[str, object]:
         "name": "fake",
         "icon": None,
         "description": "",
+        "summary": "",
         "bot_public": False,
         "bot_require_code_grant": False,
         "verify_key": "00",

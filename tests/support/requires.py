@@ -49,6 +49,7 @@ PARTS = {
         Part("graphviz", ("dot",), "apt install graphviz"),
         Part("microsocks", ("microsocks",), "apt install microsocks"),
         Part("hikari", (), "pip install 'gatewright[hikari]'", module="hikari"),
+        Part("interactions", (), "make adapters", module="interactions"),
         Part("nextcord", (), "make adapters", module="nextcord"),
         # It is imported as `discord`, as discord.py is; this module of it is its own.
         Part("py-cord", (), "make adapters", module="discord.cog"),

@@ -41,7 +41,7 @@ demo: $(RUN_STAMP) ## see the engine at work: an embedded gateway, a race before
 
 # -- checks ------------------------------------------------------------------------------------------------------------
 
-.PHONY: test lint types imports unit adapters soak soak-dispatches soak-sim fuzz pythons oldest sabotage
+.PHONY: test lint types imports unit adapters soak soak-dispatches soak-sim proof fuzz pythons oldest sabotage
 test: lint types imports unit ## every check that CI runs
 
 lint: $(DEV_STAMP) ## ruff: rules and format
@@ -83,6 +83,9 @@ soak-dispatches: $(RUN_STAMP) ## ten million dispatches through one shard, with 
 
 soak-sim: $(RUN_STAMP) ## a hundred thousand simulated lives of a shard, each with faults (docs/proof.md)
 	@$(BIN)/python -m gatewright.harness.sim --lives 100000 $(ARGS)
+
+proof: $(RUN_STAMP) ## all layers of the proof in their long forms, and docs/proof.md from their figures (hours)
+	@$(BIN)/python -m gatewright.harness.proof $(ARGS)
 
 fuzz: $(DEV_STAMP) ## a million drawn frames, each step judged; then those to which coverage leads (docs/robustness.md)
 	@$(BIN)/python -m gatewright.harness.fuzz $(ARGS)

@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_conform(commands)
     _add_demo(commands)
     _add_diagram(commands)
+    _add_export(commands)
     _add_fake(commands)
     _add_info(commands)
     _add_run(commands)
@@ -225,6 +226,49 @@ def _diagram(arguments: argparse.Namespace) -> int:
     else:
         Path(arguments.output).write_text(text, encoding="utf-8", newline="\n")
     return 0
+
+
+# -- export ------------------------------------------------------------------------------------------------------------
+
+
+def _add_export(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "export",
+        help="the table as a model for Spin or TLC; for a table of yours, too",
+        description="Writes the shipped table, or yours, with its environment and its properties as a model in another "
+        "language: Promela for Spin, TLA+ for TLC.",
+    )
+    parser.add_argument("language", choices=("promela", "tla"), help="the language")
+    parser.add_argument(
+        "table",
+        nargs="?",
+        metavar="PATH.TO:TABLE",
+        help="a Table, a Subject, or a function that gives one; the shipped table by default",
+    )
+    parser.add_argument(
+        "--environment", metavar="PATH.TO:ENVIRONMENT", help="of a Table; ENVIRONMENT beside the table by default"
+    )
+    parser.add_argument(
+        "--bound", action="append", default=[], metavar="NAME=N", help="the first value of a variable, such as faults=1"
+    )
+    parser.add_argument(
+        "--output", metavar="PATH", help="write to a file; beside NAME.tla, NAME.cfg says what TLC is to check"
+    )
+    parser.set_defaults(run=_export)
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from gatewright.harness import check
+    from gatewright.harness.export import command
+
+    return command.run(
+        check.shipped() if arguments.table is None else check.load(arguments.table, arguments.environment),
+        arguments.language,
+        values=check.parse_values(arguments.bound),
+        output=None if arguments.output is None else Path(arguments.output),
+    )
 
 
 # -- fake --------------------------------------------------------------------------------------------------------------

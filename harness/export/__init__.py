@@ -4,6 +4,8 @@
     found = run_spin(text)
     found.states == explore(table, environment, bounds).states
 
+:func:`tla` writes the same as a module of TLA+.
+
 A model is written from the rows, the actions and the trees of their expressions; its size does not depend on how many
 states there are. What the explorer does with them afterwards (working out what is constant, generating code, packing
 states into numbers, searching) has no part in it, so that a fault there is seen as a difference.
@@ -11,5 +13,6 @@ states into numbers, searching) has no part in it, so that a fault there is seen
 
 from gatewright.harness.export.promela import promela
 from gatewright.harness.export.spin import SpinError, SpinResult, run_spin, spin_is_here
+from gatewright.harness.export.tla import TlaModule, tla
 
-__all__ = ["SpinError", "SpinResult", "promela", "run_spin", "spin_is_here"]
+__all__ = ["SpinError", "SpinResult", "TlaModule", "promela", "run_spin", "spin_is_here", "tla"]

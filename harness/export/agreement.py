@@ -62,7 +62,7 @@ def compare(table: Table, environment: Environment, bounds: Bounds, compiler: Co
         SpinError: Spin is absent or did not finish.
         TableError: the table cannot be explored, or has more states than the bounds allow.
     """
-    environment = _judged(environment)
+    environment = judged(environment)
     report = explore(table, environment, bounds, coverage=False, compiler=compiler)
     if report.verdict == "limit":
         raise TableError(f"{table.name} has more than {bounds.most} states within these bounds")
@@ -81,8 +81,8 @@ def compared(
     table: Table, environment: Environment, bounds: Bounds, mutants: Iterable[Mutant]
 ) -> Iterator[tuple[Mutant, Agreement]]:
     """Asks both of each mutant of `table` that reaches an explorer: those that lint refuses are left out."""
-    judged = _judged(environment)
-    compiler = Compiler(table, judged, judged.properties)
+    around = judged(environment)
+    compiler = Compiler(table, around, around.properties)
     for mutant in mutants:
         if any(True for _ in mutant.table.findings(mutant.table.rows)):
             continue
@@ -94,7 +94,7 @@ def compared(
             compiler.forget_all_but(table.rows)
 
 
-def _judged(environment: Environment) -> Environment:
+def judged(environment: Environment) -> Environment:
     """With the properties that both judge."""
-    judged = tuple(item for item in environment.properties if item.shape in {Shape.ALWAYS, Shape.EDGE})
-    return attrs.evolve(environment, properties=judged)
+    kept = tuple(item for item in environment.properties if item.shape in {Shape.ALWAYS, Shape.EDGE})
+    return attrs.evolve(environment, properties=kept)

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 import attrs
 
 from gatewright.harness.explore.environment import Environment, Variable
+from gatewright.harness.explore.lint import gaps
 from gatewright.harness.explore.properties import Property
 from gatewright.harness.explore.search import Bounds
 from gatewright.harness.explore.table import AnyRow, Table, rewriting
@@ -46,13 +47,16 @@ class Plan:
     """A table, an environment and bounds, ready to be written.
 
     Raises:
-        TableError: when an expression names what is not there.
+        TableError: when the environment leaves a part of the table unsaid, a bound is none of a variable, or an
+            expression names what is not there.
     """
 
     def __init__(self, table: Table, environment: Environment, bounds: Bounds) -> None:
         self.table = table
         self.environment = environment
         self.variables = {variable.name: variable for variable in (*table.variables, *environment.variables)}
+        if faults := [*gaps(table, environment, environment.properties), *self._outside(bounds)]:
+            raise TableError(f"{table.name} cannot be exported:\n  " + "\n  ".join(faults))
         self.machine = {variable.name for variable in table.variables}
         self.values: dict[str, tuple[int, ...]] = {
             name: (bounds.values[name],) if name in bounds.values else variable.initial
@@ -66,6 +70,14 @@ class Plan:
         self._rewrite = rewriting(table)
         self.rows = tuple(self._row(number, row) for number, row in enumerate(table.rows, 1))
         self.properties = environment.properties
+
+    def _outside(self, bounds: Bounds) -> Iterator[str]:
+        """Bounds that no variable has."""
+        for name, value in bounds.values.items():
+            if name not in self.variables:
+                yield f"bound {name}: there is no such variable; there are {', '.join(sorted(self.variables))}"
+            elif not 0 <= value <= self.variables[name].most:
+                yield f"bound {name}={value}: its values are 0 to {self.variables[name].most}"
 
     def of(self, event: type[Any]) -> tuple[RowPlan, ...]:
         """The rows of an event."""

@@ -86,7 +86,7 @@ class Writer:
         if isinstance(said.value, str):
             raise TableError(f"a text where a number is wanted: {ast.unparse(node)!r}")
         if said.value is not None:
-            return str(said.value)
+            return said.text
         if said.is_truth and not said.two:
             raise TableError(f"`and` and `or` of more than two values: {ast.unparse(node)!r}")
         return self._dialect.number.format(said.text) if said.is_truth else said.text

@@ -20,6 +20,7 @@ from trio_websocket import (
     WebSocketConnection,
     wrap_client_stream,
 )
+from wsproto.handshake import H11Handshake
 from wsproto.utilities import ProtocolError
 
 from gatewright.spec.events import (
@@ -204,6 +205,7 @@ class Connection:
                 self._url.target,
             )
             opened.append(websocket)
+            _forget_handshake(websocket)
             handshake.cancel_scope.cancel()
         if not opened:
             what = "the answer to the upgrade cannot be understood" if self._stumbled else "it ended before the upgrade"
@@ -326,6 +328,7 @@ class Connection:
                 finally:
                     if outgoing.fate is Fate.BEGUN:
                         outgoing.settle(Fate.LOST)
+                    del outgoing  # an idle writer need not hold on to what it sent last
             if patience.cancelled_caught:
                 # Half a frame is out: nothing can follow it, not even a close frame.
                 self._host.feed_outcome(WriteBlocked(self.gen))
@@ -382,6 +385,15 @@ class _Guarded:
             raise
         except Exception:  # noqa: BLE001 - whatever it stumbled over, it came from the peer
             self._stumbled()
+
+
+def _forget_handshake(websocket: WebSocketConnection) -> None:
+    """Lets go of what only the upgrade needed, 2 KiB for as long as the connection lasts; elsewhere it may be kept."""
+    done: object = getattr(getattr(websocket, "_wsproto", None), "handshake", None)
+    if isinstance(done, H11Handshake):
+        for unused, nothing in (("_h11_connection", None), ("_events", ())):
+            if hasattr(done, unused):
+                setattr(done, unused, nothing)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -268,9 +268,10 @@ class Driver:
             with self._background:
                 async with trio.open_nursery() as nursery:
                     self._nursery = nursery
-                    nursery.start_soon(self.run_timers)
                     for function, args in self._waiting_to_start:
                         nursery.start_soon(function, *args)
+                    self._waiting_to_start.clear()
+                    await self.run_timers()
         finally:
             self._ended.set()
 

@@ -6,8 +6,8 @@ counts by connection too.
 
 from __future__ import annotations
 
+import bisect
 import math
-from collections import deque
 from typing import Final
 
 from gatewright.spec.errors import ConfigurationError
@@ -123,22 +123,23 @@ class SendLimiter:
 class _Log:
     """When each of the last sends stops to count, oldest first.
 
-    Ends rather than beginnings: what a command waits for is then the very number that it is compared with.
+    Ends rather than beginnings: what a command waits for is then the very number that it is compared with. A list,
+    because an empty deque takes ten times as much, and every connection has three that stay short.
     """
 
     __slots__ = ("_ends", "_span")
 
     def __init__(self, span: float) -> None:
         self._span = span
-        self._ends: deque[float] = deque()
+        self._ends: list[float] = []
 
     def add(self, now: float) -> None:
         self.count(now)
         self._ends.append(now + self._span)
 
     def count(self, now: float) -> int:
-        while self._ends and self._ends[0] <= now:
-            self._ends.popleft()
+        if self._ends and self._ends[0] <= now:
+            del self._ends[: bisect.bisect_right(self._ends, now)]
         return len(self._ends)
 
     def delay(self, now: float, usable: int) -> float:

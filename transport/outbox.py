@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 import math
-from collections import deque
 from collections.abc import Callable
 
 import trio
@@ -45,7 +44,7 @@ class Outgoing:
         self._notice = notice
         self.waited = False
         """The limit has held it back, if only once."""
-        self.queue: deque[Outgoing] | None = None
+        self.queue: list[Outgoing] | None = None
         self._settled = trio.Event()
 
     def settle(self, fate: Fate) -> None:
@@ -101,8 +100,9 @@ class Outbox:
 
     def __init__(self, limiter: SendLimiter) -> None:
         self._limiter = limiter
-        self._urgent: deque[Outgoing] = deque()
-        self._usual: deque[Outgoing] = deque()
+        # Lists, because an empty deque takes ten times as much, and nearly always they are empty.
+        self._urgent: list[Outgoing] = []
+        self._usual: list[Outgoing] = []
         self._lot = trio.lowlevel.ParkingLot()
         self._closed = False
         self.waits = 0
@@ -126,8 +126,9 @@ class Outbox:
         """Everything that is queued is lost; nothing can be queued any more."""
         self._closed = True
         for queue in (self._urgent, self._usual):
-            while queue:
-                queue.popleft().settle(Fate.UNSENT)
+            lost, queue[:] = queue[:], []
+            for outgoing in lost:
+                outgoing.settle(Fate.UNSENT)
         self._lot.unpark_all()
 
     @property
@@ -158,7 +159,7 @@ class Outbox:
         """
         while True:
             if self._urgent:
-                return _begun(self._urgent.popleft())
+                return _begun(self._urgent.pop(0))
             if self._closed:
                 return None
             delay = math.inf
@@ -171,6 +172,9 @@ class Outbox:
                 if not outgoing.waited:
                     outgoing.waited = True
                     self.waits += 1
+            if delay == math.inf:
+                await self._lot.park()
+                continue
             with trio.move_on_after(delay):
                 await self._lot.park()
 

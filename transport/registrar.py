@@ -23,15 +23,16 @@ class Registrar:
 
     def __init__(self, registrations: Iterable[Registration] = ()) -> None:
         self._registrations = tuple(registrations)
-        self._lock = trio.Lock()
+        # Most shards have none, and are spared what nobody would wait for.
+        self._lock = trio.Lock() if self._registrations else None
         self._begun: list[Registration] = []
         self._complete = False
-        self._holders: set[object] = set()
+        self._holders: dict[object, None] = {}
 
     @property
     def applied(self) -> bool:
         """Whether all registrations are in place."""
-        return self._complete
+        return self._complete or not self._registrations
 
     async def apply(self, client: object, *, holder: object) -> None:
         """Applies what is not applied yet, in order, for `holder` (any hashable that stands for one shard).
@@ -39,6 +40,9 @@ class Registrar:
         Raises:
             Exception: whatever a registration raised; :meth:`undo` must follow, as it must after a cancellation.
         """
+        if self._lock is None:
+            await trio.lowlevel.checkpoint()
+            return
         async with self._lock:
             if not self._complete:
                 _raise(await self._undo_all(client, math.inf))  # what a shard began that was stopped meanwhile
@@ -46,7 +50,7 @@ class Registrar:
                     self._begun.append(registration)
                     await registration.apply(client)
                 self._complete = True
-            self._holders.add(holder)
+            self._holders[holder] = None
 
     async def undo(self, client: object, *, holder: object, within: float = math.inf) -> None:
         """Takes `holder`'s registration back; undoes everything that was begun, in reverse, when nobody else holds it.
@@ -57,8 +61,11 @@ class Registrar:
         Raises:
             ExceptionGroup: with what the steps raised, a :class:`trio.TooSlowError` for each that was cancelled.
         """
+        if self._lock is None:
+            await trio.lowlevel.checkpoint()
+            return
         deadline = trio.current_time() + within
-        self._holders.discard(holder)
+        self._holders.pop(holder, None)
         try:
             with trio.fail_at(deadline):
                 await self._lock.acquire()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeVar
 
 from gatewright.spec.protocol import Opcode
@@ -247,14 +247,6 @@ class Book:
         self._by_nonce: dict[str, PendingMembers] = {}
         self._nonce = secrets.token_hex(8)
         self._nonces = 0
-        self._takers: Final[dict[str, Callable[[Dispatch, float], None]]] = {
-            "GUILD_MEMBERS_CHUNK": self._members_chunk,
-            "RATE_LIMITED": self._rate_limited,
-            "SOUNDBOARD_SOUNDS": self._soundboard_sounds,
-            "CHANNEL_INFO": self._channel_info,
-            "VOICE_STATE_UPDATE": self._voice_state,
-            "VOICE_SERVER_UPDATE": self._voice_server,
-        }
         self.whole_lists = WholeLists()
 
     def __len__(self) -> int:
@@ -294,9 +286,9 @@ class Book:
 
     def offer(self, dispatch: Dispatch, now: float) -> None:
         """Looks at a dispatch. It is the consumer's too, whether or not it answers anything."""
-        taker = self._takers.get(dispatch.type)
+        taker = _TAKERS.get(dispatch.type)
         if taker is not None:
-            taker(dispatch, now)
+            taker(self, dispatch, now)
 
     def session_is(self, session_id: str) -> None:
         """The shard holds this session, ``""`` for none: what was asked on another one is never answered (P60)."""
@@ -398,6 +390,16 @@ class Book:
             for pending in self._pending
             if isinstance(pending, kind) and guild_id in pending.guild_ids and not pending.over
         ]
+
+
+_TAKERS: Final[Mapping[str, Callable[[Book, Dispatch, float], None]]] = {
+    "GUILD_MEMBERS_CHUNK": Book._members_chunk,
+    "RATE_LIMITED": Book._rate_limited,
+    "SOUNDBOARD_SOUNDS": Book._soundboard_sounds,
+    "CHANNEL_INFO": Book._channel_info,
+    "VOICE_STATE_UPDATE": Book._voice_state,
+    "VOICE_SERVER_UPDATE": Book._voice_server,
+}
 
 
 class WholeLists:

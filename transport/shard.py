@@ -60,7 +60,7 @@ from gatewright.transport.streams import TcpStreamOpener
 from gatewright.transport.token import Token
 from gatewright.transport.urls import parse_gateway_url, usable_resume_url
 from gatewright.transport.verbs import CommandVerbs
-from gatewright.transport.watchdog import watching
+from gatewright.transport.watchdog import Watching
 
 _TRANSITIONS_KEPT: Final = 1000
 
@@ -110,6 +110,14 @@ class Shard(CommandVerbs):
     Raises:
         ConfigurationError: for a value that cannot work, before any I/O.
     """
+
+    __slots__ = (
+        "__weakref__", "_ack", "_capabilities", "_client", "_clock", "_compress", "_core", "_driver", "_events",
+        "_exchange", "_failure_seen", "_gate", "_keeper", "_large_threshold", "_left", "_limits", "_log", "_mailbox",
+        "_metadata", "_nursery", "_nursery_manager", "_observers", "_opener", "_presence", "_properties", "_random",
+        "_registrar", "_session", "_session_max_age", "_session_refused", "_settings", "_token", "_wall_clock",
+        "_watch_loop", "_watchers",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -186,7 +194,7 @@ class Shard(CommandVerbs):
         self._exchange: Exchange | None = None
         self._large_threshold = large_threshold
         self._capabilities = capabilities
-        self._properties = dict(properties)
+        self._properties = codec.DEFAULT_PROPERTIES if properties is codec.DEFAULT_PROPERTIES else dict(properties)
         self._compress = compression(compress)
         self._identify_payload(presence)  # refuses what cannot be sent, now rather than at the first HELLO
         self._session = session
@@ -208,8 +216,7 @@ class Shard(CommandVerbs):
         self._watch_loop = watch_loop
         self._nursery: trio.Nursery | None = None
         self._nursery_manager: AbstractAsyncContextManager[trio.Nursery] | None = None
-        # Weak: a watcher that is forgotten is gone, without having to say so.
-        self._watchers: weakref.WeakSet[Transitions] = weakref.WeakSet()
+        self._watchers: list[weakref.ref[Transitions]] = []
         self._failure_seen = False
         self._left = False
 
@@ -235,7 +242,7 @@ class Shard(CommandVerbs):
             opener=self._opener,
             gate=InMemoryIdentifyGate(clock=self._clock) if self._gate is None else self._gate,
             clock=self._clock,
-            identify=lambda: self._identify_payload(self._presence.identify()),
+            identify=self._identify_now,
             compress=self._compress,
             on_step=self._after_step,
             on_dispatch=self._after_dispatch if self._observers else None,
@@ -278,7 +285,7 @@ class Shard(CommandVerbs):
             await self._keeper.end()
         self._commands().end()
         self._left = True
-        for watcher in tuple(self._watchers):
+        for watcher in self._watching():
             watcher.end()
         if self._nursery.cancel_scope.cancel_called:
             # A task of ours crashed, and the nursery has cancelled the block: it knows what to make of that.
@@ -293,7 +300,7 @@ class Shard(CommandVerbs):
 
     @trio.lowlevel.enable_ki_protection
     async def _run(self, driver: Driver) -> None:
-        watch = watching(self.shard_id, lambda: driver.core.interval) if self._watch_loop else nullcontext()
+        watch = Watching(self.shard_id, driver.core) if self._watch_loop else nullcontext()
         with watch:
             await driver.run()
 
@@ -583,6 +590,9 @@ class Shard(CommandVerbs):
         self._session_refused = refused
         self._log.session_refused(refused)
 
+    def _identify_now(self) -> bytes:
+        return self._identify_payload(self._presence.identify())
+
     def _identify_payload(self, presence: UpdatePresence | None) -> bytes:
         return codec.encode_identify(
             token=self._token,
@@ -641,7 +651,11 @@ class Shard(CommandVerbs):
             await driver.connection.gone.wait()
 
     def _watch(self, watcher: Transitions) -> None:
-        self._watchers.add(watcher)
+        # Weak: a watcher that is forgotten is gone, without having to say so. No WeakSet, which takes 2 KiB a shard.
+        self._watchers.append(weakref.ref(watcher, self._watchers.remove))
+
+    def _watching(self) -> list[Transitions]:
+        return [watcher for reference in tuple(self._watchers) if (watcher := reference()) is not None]
 
     def _after_step(self, event: Event, steps: int) -> None:
         records = self._core.journal.last(steps)
@@ -662,7 +676,7 @@ class Shard(CommandVerbs):
                 self._log.observer_failed(error)
         self._log.step(record, self._core)
         if record.moved:
-            for watcher in tuple(self._watchers):
+            for watcher in self._watching():
                 watcher.put(record)
             if STATES[record.to].absorbing:
                 self._mailbox.close()

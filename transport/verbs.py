@@ -53,6 +53,8 @@ VOICE_TIMEOUT: Final = 10.0
 class CommandVerbs(abc.ABC):
     """The commands of a shard."""
 
+    __slots__ = ()
+
     @abc.abstractmethod
     def _commands(self) -> Exchange: ...
 

@@ -16,10 +16,8 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from types import FrameType
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 
@@ -54,23 +52,43 @@ def tolerance(interval: float | None) -> float:
     return LONGEST_TOLERANCE if interval is None else min(interval * SHARE, LONGEST_TOLERANCE)
 
 
-@contextmanager
-def watching(shard_id: int, interval: Callable[[], float | None]) -> Generator[None]:
+class Beating(Protocol):
+    """Whoever has heartbeats to send."""
+
+    @property
+    def interval(self) -> float | None:
+        """Seconds between heartbeats, ``None`` before the first HELLO; read from the watching thread."""
+        ...
+
+
+class Watching:
     """Has the loop of this `trio.run` watched, for as long as the block lasts.
 
     Args:
         shard_id: named in the warning.
-        interval: the shard's heartbeat interval; called from the watching thread.
+        shard: whose heartbeats the loop must not hold up.
     """
-    watch = _of_this_run.get(None)
-    if watch is None:
-        watch = LoopWatch()
-        watch.start()
-        _of_this_run.set(watch)
-    key = watch.join(shard_id, interval)
-    try:
-        yield
-    finally:
+
+    __slots__ = ("_shard", "_shard_id", "_watch")
+
+    def __init__(self, shard_id: int, shard: Beating) -> None:
+        self._shard_id = shard_id
+        self._shard = shard
+        self._watch: tuple[LoopWatch, int] | None = None
+
+    def __enter__(self) -> None:
+        """Begins to watch."""
+        watch = _of_this_run.get(None)
+        if watch is None:
+            watch = LoopWatch()
+            watch.start()
+            _of_this_run.set(watch)
+        self._watch = watch, watch.join(self._shard_id, self._shard)
+
+    def __exit__(self, *_: object) -> None:
+        """Ends; with the last shard of the loop, the watching."""
+        assert self._watch is not None
+        watch, key = self._watch
         if not watch.leave(key):
             watch.end()
             _of_this_run.set(None)
@@ -82,7 +100,7 @@ class LoopWatch:
     def __init__(self) -> None:
         self.thread = threading.Thread(target=self._watch, name="gatewright loop watch", daemon=True)
         self._keys = itertools.count()
-        self._shards: dict[int, tuple[int, Callable[[], float | None]]] = {}
+        self._shards: dict[int, tuple[int, Beating]] = {}
         self._loop = threading.get_ident()
         self._token = trio.lowlevel.current_trio_token()
         self._ended = threading.Event()
@@ -102,15 +120,15 @@ class LoopWatch:
         """Ends, without waiting for the thread, which ends by itself at once."""
         self._ended.set()
 
-    def join(self, shard_id: int, interval: Callable[[], float | None]) -> int:
+    def join(self, shard_id: int, shard: Beating) -> int:
         """One more shard wants to know; the key is for :meth:`leave`."""
         key = next(self._keys)
-        self._shards = {**self._shards, key: (shard_id, interval)}  # replaced, because the thread walks through it
+        self._shards[key] = shard_id, shard
         return key
 
     def leave(self, key: int) -> bool:
         """A shard is over; whether any is left."""
-        self._shards = {other: shard for other, shard in self._shards.items() if other != key}
+        del self._shards[key]
         return bool(self._shards)
 
     def answer(self) -> None:
@@ -127,7 +145,11 @@ class LoopWatch:
                 return
 
     def _tolerance(self) -> float:
-        return min((tolerance(interval()) for _, interval in self._shards.values()), default=LONGEST_TOLERANCE)
+        return min((tolerance(shard.interval) for _, shard in self._joined()), default=LONGEST_TOLERANCE)
+
+    def _joined(self) -> tuple[tuple[int, Beating], ...]:
+        """Those who have joined, in one step: the loop may add one while the thread walks through them."""
+        return tuple(self._shards.values())
 
     def look(self, now: float) -> None:
         """Asks for a sign, or warns when one is overdue: once for each, and seldom.
@@ -151,7 +173,7 @@ class LoopWatch:
             return
         self._warned_at = now
         left_out, self._left_out = self._left_out, 0
-        shards = sorted({shard_id for shard_id, _ in self._shards.values()})
+        shards = sorted({shard_id for shard_id, _ in self._joined()})
         _log.warning(
             "the event loop has been blocked for %.1f s; no heartbeat can leave (shard %s)%s. It is blocked in:\n%s",
             now - since,

@@ -56,7 +56,8 @@ class Overheard:
     def of(self, shard: Shard) -> None:
         """What can be asked of a shard."""
         self.texts += [repr(shard), str(shard), repr(shard.snapshot()), repr(shard.session), repr(shard.counts)]
-        self.texts += [str(shard.explain("connect")), repr(shard._driver), repr(vars(shard))]
+        fields = {name: getattr(shard, name) for name in Shard.__slots__}
+        self.texts += [str(shard.explain("connect")), repr(shard._driver), repr(fields)]
         for record in shard.journal:
             self.texts += [str(record), repr(record), json.dumps(record.as_dict())]
 

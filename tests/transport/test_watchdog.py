@@ -8,6 +8,7 @@ import time
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock
@@ -23,6 +24,11 @@ from tests.support.threads import Elsewhere, gateway_in_a_thread
 
 BLOCK = 1.0
 INTERVAL = 0.4
+
+
+@attrs.frozen
+class Beats:
+    interval: float | None
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
@@ -127,8 +133,8 @@ def test_a_quarter_of_an_interval_is_tolerated(interval: float | None, tolerated
 @pytest.fixture
 async def watch() -> LoopWatch:
     found = LoopWatch()
-    found.join(0, lambda: 41.25)
-    found.join(3, lambda: None)
+    found.join(0, Beats(41.25))
+    found.join(3, Beats(None))
     return found
 
 
@@ -172,13 +178,13 @@ async def test_a_loop_that_comes_round_is_not_blocked(watch: LoopWatch, caplog: 
 
 async def test_the_shard_with_the_shortest_interval_decides(caplog: pytest.LogCaptureFixture) -> None:
     watch = LoopWatch()
-    watch.join(0, lambda: 41.25)
-    hasty = watch.join(1, lambda: 4.0)
+    watch.join(0, Beats(41.25))
+    hasty = watch.join(1, Beats(4.0))
     blocked_since(watch, 100.0)
     watch.leave(hasty)
     watch.look(101.5)  # would be too long for the one that has left
     assert warnings(caplog) == []
-    watch.join(1, lambda: 4.0)
+    watch.join(1, Beats(4.0))
     watch.look(101.5)
     assert len(warnings(caplog)) == 1
 
@@ -202,7 +208,7 @@ async def test_it_looks_between_once_and_four_times_a_second(
 ) -> None:
     """Once at least, because the first HELLO may come with a short interval at any time."""
     watch = LoopWatch()
-    watch.join(0, lambda: interval)
+    watch.join(0, Beats(interval))
     waits: list[float] = []
 
     def wait(seconds: float) -> bool:

@@ -23,6 +23,8 @@ from gatewright.spec.events import (
     HeartbeatAcked,
     HeartbeatDue,
     ProtocolViolation,
+    Ready,
+    Resumed,
 )
 from gatewright.spec.rows import Row, RowKind
 from gatewright.spec.states import Cause, State
@@ -64,7 +66,7 @@ class Metrics:
         resumes_failed: of them, those that ended otherwise, and not by a command or by our own slow consumer.
         zombies: connections left because a heartbeat had no ACK.
         reconnects: how often the shard began to wait for the next attempt, by :class:`~gatewright.spec.states.Cause`.
-        dispatches: dispatches received beside READY and RESUMED, the replayed ones included.
+        dispatches: dispatches received: READY, RESUMED and the replayed ones among them.
         replayed: dispatches received during a RESUME.
         dropped: dispatches that the queue's policy threw away.
         limiter_waits: commands that had to wait for the send limit.
@@ -137,6 +139,9 @@ _COUNTED: Final[Mapping[str, Callable[[Row], bool]]] = MappingProxyType(
 """Which rows a counter counts, by what stands in them."""
 
 
+_DISPATCHES: Final = frozenset({Dispatched, Ready, Resumed})
+
+
 class Tally:
     """How often each row was taken, except the one that takes a dispatch in `ready`."""
 
@@ -195,7 +200,7 @@ class Tally:
             name: sum(count for row, count in self._counts.items() if belongs(self._rows[row]))
             for name, belongs in _COUNTED.items()
         }
-        tallied = sum(count for row, count in self._counts.items() if self._rows[row].event is Dispatched)
+        tallied = sum(count for row, count in self._counts.items() if self._rows[row].event in _DISPATCHES)
         round_trips = [beat.latency for beat in self._beats if beat.latency is not None]
         since = context.not_ready_since
         return Metrics(

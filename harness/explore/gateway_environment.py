@@ -239,7 +239,7 @@ def _server() -> Iterator[Action]:
                  payload={**now, "has_url": False}, updates={**begun, **_FAULT}, told=_READY)  # fmt: skip
     yield Action(name="READY instead of RESUMED", event=events.Ready, fault=True, lane="Discord",
                  guard=f"{_HEARD} and server == Server.OWES_RESUMED and faults > 0",
-                 payload={**now, "has_url": True}, updates={**begun, **_FAULT}, told=_READY)  # fmt: skip
+                 payload={**now, "has_url": (True, False)}, updates={**begun, **_FAULT}, told=_READY)  # fmt: skip
     yield Action(name="RESUMED", event=events.Resumed, guard=f"{_HEARD} and server == Server.OWES_RESUMED and kept",
                  fair=True, payload={**now, "advances": True}, updates={"server": "Server.LIVE"}, lane="Discord",
                  told="events.Resumed({gen}, {seq})")  # fmt: skip
@@ -287,7 +287,7 @@ def _out_of_turn() -> Iterator[Action]:
     for event, text in told.items():
         yield Action(name=f"{event.name} out of turn", event=event, fault=True, told=text, lane="Discord",
                      guard=f"{_HEARD} and faults > 0 and {turn[event]}",
-                     payload={"stale": False, "advances": True, "has_url": True})  # fmt: skip
+                     payload={"stale": False, "advances": True, "has_url": (True, False)})  # fmt: skip
 
 
 _SLOT_TOLD: Final[Mapping[type[events.Event], str]] = MappingProxyType(

@@ -21,6 +21,7 @@ from gatewright.harness.sim.scenario import Scenario
 from gatewright.harness.sim.simulation import attempt
 from gatewright.spec import events
 from gatewright.spec.rows import Row
+from gatewright.spec.session import Session
 from gatewright.spec.settings import Settings
 from gatewright.spec.states import State
 from gatewright.spec.table import TABLE
@@ -203,6 +204,20 @@ def test_any_settings_conform(name: str) -> None:
             core.feed(events.Aborted(core.gen), now)
     assert len(list(core.journal)) > 8
     assert conform(written(list(core.journal))).ok
+
+
+@pytest.mark.parametrize("due", [events.Resumed(1, 8), events.Ready(1, 1, "first", "wss://resume.example/")])
+def test_a_ready_without_a_url_that_nobody_asked_for_conforms(due: events.Message) -> None:
+    core = ShardCore(session=Session(id="imported", resume_url="wss://resume.example/", seq=7))
+    for event in (events.Register("client"), events.Registered(), events.Opened(1), events.Hello(1, 40.0), due):
+        core.feed(event, 0.0)
+    core.feed(events.Ready(1, 1, "out of turn", None), 1.0)
+    core.feed(events.Closed(1), 2.0)
+    core.tick(2.0)
+    assert core.state is State.FETCHING_METADATA, "the session has no URL any more"
+    out = io.StringIO()
+    dump(core.journal, out)
+    assert conform(out.getvalue().splitlines()).ok
 
 
 @pytest.mark.parametrize("seed", range(40))

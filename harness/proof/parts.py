@@ -30,6 +30,7 @@ from gatewright.harness.monitor import InvariantViolated
 from gatewright.harness.proof.pool import spread
 from gatewright.harness.proof.record import Figures
 from gatewright.harness.sim import run as simulation
+from gatewright.harness.sim.tally import Tally
 from gatewright.harness.sim.untaken import reasons
 from gatewright.spec.table import TABLE
 from gatewright.transport.inflate import Compression
@@ -216,36 +217,26 @@ def walked(task: Task) -> Figures:
 class _Living:
     """Lives the scenarios of seeds."""
 
-    def __call__(self, seeds: range) -> simulation.Portion:
-        return simulation.play(seeds.start, seeds.stop)
+    def __call__(self, seeds: range) -> Tally:
+        return simulation.play(simulation.Portion(seeds))
 
 
 def lived(task: Task) -> Figures:
     """The real driver in simulation."""
-    lives = faults = few = passes = 0
-    seconds = cpu = 0.0
-    ends: Counter[str] = Counter()
-    rows: set[str] = set()
-    for portion in spread(_Living, task.first, task.count, task.jobs, portion=100):
-        if portion.found:
-            raise Fault("\n".join(f"seed {found.seed}: {found.text}" for found in portion.found))
-        lives += portion.lives
-        faults += portion.faults
-        few += portion.few
-        passes += portion.passes
-        seconds += portion.seconds
-        cpu += portion.cpu
-        ends.update(portion.ends)
-        rows |= portion.rows
+    lived = Tally()
+    for tally in spread(_Living, task.first, task.count, task.jobs, portion=100):
+        if tally.found:
+            raise Fault("\n".join(map(str, tally.found)))
+        lived.add(tally)
     return {
-        "lives": lives,
-        "faults": faults,
-        "few": few,
-        "passes": passes,
-        "virtual_seconds": seconds,
-        "cpu_seconds": cpu,
-        "ends": dict(ends),
-        "rows": sorted(rows),
+        "lives": lived.lives,
+        "faults": lived.faults,
+        "few": lived.few,
+        "passes": lived.passes,
+        "virtual_seconds": lived.seconds,
+        "cpu_seconds": lived.cpu,
+        "ends": dict(lived.ends),
+        "rows": sorted(lived.rows),
         "of": {"rows": len(TABLE), "excused": len(reasons())},
     }
 

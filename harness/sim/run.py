@@ -3,89 +3,87 @@
     python -m gatewright.harness.sim --lives 100000
     python -m gatewright.harness.sim --seed 4711        # one of them again, step by step
 
-It ends with 0 when nothing was violated. Every seed is a scenario of its own, and brings it back in any process.
+Every seed is a scenario of its own, and brings it back in any process. The run ends with status 1 when something was
+violated, when a row was taken that has a reason why it cannot be, or when, after very many lives, a row was neither
+taken nor has a reason.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
+import json
 import multiprocessing
 import os
 import sys
 import time
-import traceback
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Final
 
 import attrs
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from gatewright.harness.sim.scenario import FEWEST_FAULTS, Scenario
+from gatewright.harness.sim.scenario import Scenario
+from gatewright.harness.sim.scheduler import scheduling
 from gatewright.harness.sim.shrinking import shrink
-from gatewright.harness.sim.simulation import Attempt, attempt
-from gatewright.harness.sim.untaken import reasons
-from gatewright.spec.table import TABLE
+from gatewright.harness.sim.simulation import attempt, cancellations
+from gatewright.harness.sim.tally import Report, Tally, failure
 
 PORTION: Final = 250
 """Seeds that a process takes at once."""
-
-
-@attrs.frozen
-class Found:
-    """A seed that failed, made small."""
-
-    seed: int
-    text: str
+_MADE_SMALL: Final = 3
+"""So many failures of a portion are shrunk; a defect that many lives meet would take hours else."""
+_TRIES: Final = 150
+_COLLECTED: Final = 50
+"""Lives between two collections of garbage."""
 
 
 @attrs.frozen
 class Portion:
-    """What came of some seeds."""
+    """Some seeds for one process: to live once each, or once for each pass at which they are cancelled."""
 
-    lives: int
-    faults: int
-    few: int
-    """Lives that met fewer than three faults, because they ended before."""
-    passes: int
-    seconds: float
-    ends: Mapping[str, int]
-    rows: frozenset[str]
-    found: tuple[Found, ...]
-    cpu: float
+    seeds: range
+    cancelled: bool = False
 
 
-def play(first: int, last: int) -> Portion:
-    """Lives the scenarios of the seeds from `first` to `last` - 1."""
-    gc.freeze()
+def play(portion: Portion) -> Tally:
+    """Lives the scenarios of some seeds."""
     began = time.process_time()
-    ends: Counter[str] = Counter()
-    rows: set[str] = set()
-    found: list[Found] = []
-    faults = few = passes = 0
-    seconds = 0.0
-    for seed in range(first, last):
-        tried = attempt(Scenario.of(seed))
-        life = tried.life
-        if life is None:
-            found.append(Found(seed, told(shrink(tried.scenario, tries=150))))
-            continue
-        ends[life.end.value] += 1
-        rows |= life.rows
-        faults += life.faults
-        few += life.faults < FEWEST_FAULTS
-        passes += life.passes
-        seconds += life.seconds
-    cpu = time.process_time() - began
-    return Portion(last - first, faults, few, passes, seconds, ends, frozenset(rows), tuple(found), cpu)
+    tally = Tally()
+    with _rare_collections() as collect:
+        for seed in portion.seeds:
+            scenario = Scenario.of(seed)
+            for tried in cancellations(scenario) if portion.cancelled else [attempt(scenario)]:
+                if tried.life is not None:
+                    tally.count(tried.life)
+                else:
+                    small = shrink(tried.scenario, tries=_TRIES if len(tally.found) < _MADE_SMALL else 0)
+                    tally.fail(failure(seed, tried, small))
+                collect(tally.lives)
+    tally.cpu = time.process_time() - began
+    return tally
 
 
-def told(tried: Attempt) -> str:
-    """A failure for people: what it is, and the scenario that brings it back."""
-    assert tried.error is not None
-    lines = traceback.format_exception_only(tried.error)
-    return "".join(lines) + f"  brought back by simulate({tried.scenario!r})"
+@contextlib.contextmanager
+def _rare_collections() -> Generator[Callable[[int], None]]:
+    """Collects garbage every so many lives only: a life leaves cycles behind, and dies before they are many."""
+    was = gc.isenabled()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield lambda lives: None if lives % _COLLECTED else _collect()
+    finally:
+        gc.unfreeze()
+        if was:
+            gc.enable()
+
+
+def _collect() -> None:
+    gc.collect()
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -93,68 +91,99 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m gatewright.harness.sim", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("--lives", type=int, default=1000, help="how many seeds are lived (default: 1000)")
-    parser.add_argument("--first", type=int, default=0, help="the first seed (default: 0)")
-    parser.add_argument("--seed", type=int, help="one seed alone, with its story")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
+    parser.add_argument("--lives", type=_count, default=1000, help="how many seeds are lived (default: 1000)")
+    parser.add_argument("--first", type=_count, default=0, help="the first seed (default: 0)")
+    parser.add_argument(
+        "--cancel",
+        type=_count,
+        default=0,
+        metavar="SEEDS",
+        help="how many of these seeds are lived again and again, cancelled at each step of a task in turn: some five "
+        "hundred lives each (default: 0)",
+    )
+    parser.add_argument("--jobs", type=_count, default=os.cpu_count() or 1, help="processes (default: one a core)")
+    parser.add_argument("--json", action="store_true", help="one JSON object at the end instead of text")
+    parser.add_argument("--seed", type=_count, help="one seed alone, with its story")
+    parser.add_argument("--cancel-at", type=_count, metavar="PASS", help="with --seed: where its block is cancelled")
     args = parser.parse_args(argv)
     if args.seed is not None:
-        return _one(args.seed)
-    return _many(args.first, args.lives, max(args.jobs, 1))
+        return _one(attrs.evolve(Scenario.of(args.seed), cancel_at=args.cancel_at), args.seed)
+    if args.cancel_at is not None:
+        parser.error("--cancel-at is about one life: say which with --seed")
+    if not args.lives:
+        parser.error("--lives 0 would show nothing")
+    report = run(first=args.first, lives=args.lives, cancel=min(args.cancel, args.lives), jobs=max(args.jobs, 1))
+    print(json.dumps(report.as_dict()) if args.json else report)
+    return 0 if report.ok else 1
 
 
-def _one(seed: int) -> int:
-    scenario = Scenario.of(seed)
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{number} is negative")
+    return number
+
+
+def _one(scenario: Scenario, seed: int) -> int:
     print(scenario)
     tried = attempt(scenario, observe=print)
     if tried.life is None:
-        print(told(shrink(tried.scenario)))
+        print(failure(seed, tried, shrink(tried.scenario)))
         return 1
     print(f"{tried.life.end} after {tried.life.seconds:g} s, {tried.life.faults} faults; digest {tried.life.digest}")
     return 0
 
 
-def _portions(first: int, lives: int, jobs: int) -> Iterator[Portion]:
-    starts = range(first, first + lives, PORTION)
-    ends = [min(start + PORTION, first + lives) for start in starts]
+def run(*, first: int, lives: int, cancel: int = 0, jobs: int = 1) -> Report:
+    """Lives the seeds from `first` on, and cancels some of them.
+
+    Args:
+        first: the first seed.
+        lives: how many seeds.
+        cancel: how many of them are lived again, once for each step of a task at which they are cancelled.
+        jobs: processes. Which seeds come together in one does not depend on it, and nothing of a life does.
+    """
+    began = time.perf_counter()
+    plain, cancelled = Tally(), Tally()
+    seeds = range(first, first + lives)
+    portions = [Portion(seeds[start : start + PORTION]) for start in range(0, lives, PORTION)]
+    portions += [Portion(seeds[start : start + 1], cancelled=True) for start in range(cancel)]
+    with _progress() as progress:
+        done = progress.add_task("lives", total=lives)
+        ended = progress.add_task("cancelled", total=cancel, visible=cancel > 0)
+        for portion, tally in zip(portions, _played(portions, jobs), strict=True):
+            (cancelled if portion.cancelled else plain).add(tally)
+            progress.advance(ended if portion.cancelled else done, len(portion.seeds))
+            for found in tally.found:
+                print(found, file=sys.stderr, flush=True)
+    return Report(
+        first=first,
+        lives=plain,
+        cancelled=cancelled,
+        cancelled_scenarios=cancel,
+        jobs=jobs,
+        took=time.perf_counter() - began,
+        scheduling=scheduling().value,
+    )
+
+
+def _played(portions: list[Portion], jobs: int) -> Iterator[Tally]:
     if jobs == 1:
-        yield from map(play, starts, ends)
+        yield from map(play, portions)
         return
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(play, starts, ends)
+        yield from pool.map(play, portions)
 
 
-def _many(first: int, lives: int, jobs: int) -> int:
-    began = time.perf_counter()
-    done = faults = few = violations = 0
-    cpu = virtual = 0.0
-    ends: Counter[str] = Counter()
-    rows: set[str] = set()
-    for portion in _portions(first, lives, jobs):
-        done += portion.lives
-        faults += portion.faults
-        few += portion.few
-        cpu += portion.cpu
-        virtual += portion.seconds
-        ends.update(portion.ends)
-        rows |= portion.rows
-        violations += len(portion.found)
-        for found in portion.found:
-            print(f"seed {found.seed}: {found.text}", flush=True)
-        if sys.stderr.isatty():
-            print(f"\r{done} of {lives}, {violations} violations", end="", file=sys.stderr, flush=True)
-    took = time.perf_counter() - began
-    excused = reasons()
-    missing = sorted(row.id for row in TABLE if row.id not in rows and row.id not in excused)
-    print(
-        f"\n{done:,} lives (seeds {first} to {first + lives - 1}), {violations} violations\n"
-        f"  {done / took:.0f} a second in {jobs} processes, {done / cpu:.0f} a second of processor time; "
-        f"{virtual / 86400:.1f} virtual days\n"
-        f"  {faults / done:.1f} faults a life; {few} lives ended before their third fault\n"
-        f"  ended {', '.join(f'{state} {count}' for state, count in ends.most_common())}\n"
-        f"  rows: {len(rows)} taken, {sum(row.id not in rows and row.id in excused for row in TABLE)} with a reason, "
-        f"{len(TABLE)} in all"
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
     )
-    if missing:
-        print(f"  {len(missing)} rows were not taken and have no reason:\n    " + "\n    ".join(missing))
-    return 1 if violations else 0

@@ -159,8 +159,7 @@ class _Life:
             network = Network(fake.serve_stream, servers, self.network, unreachable=UNREACHABLE)
             await self._in_front_of(fake, network)
             with trio.move_on_after(60.0):  # the server waits for a while before it believes that somebody is gone
-                while trio.lowlevel.current_statistics().tasks_living > tasks + 1 and fake.open_connections:  # noqa: ASYNC110 - nobody tells
-                    await trio.sleep(1.0)
+                await fake.log.wait_until(lambda log: not log.open_connections)
             servers.cancel_scope.cancel()
         await trio.testing.wait_all_tasks_blocked()
         left = trio.lowlevel.current_statistics()
@@ -248,8 +247,10 @@ class _Life:
             self.faults += act.is_fault
         planned = len(stage.fake.script)
         with trio.move_on_after(_PATIENCE):
-            while stage.fake.connections < planned and shard.state not in _ENDS:  # noqa: ASYNC110 - nobody tells
-                await trio.sleep(5.0)
+            async with trio.open_nursery() as waiting:
+                waiting.start_soon(_until_the_end, shard, waiting.cancel_scope)
+                await stage.fake.log.wait_until(lambda log: log.connections >= planned)
+                waiting.cancel_scope.cancel()
         self.faults += min(len(scenario.connections), stage.fake.connections) + gate.troubles
         self.faults += min(len(scenario.metadata), shard._core._context.request)
         self.faults += scenario.registering is not Registering.FINE
@@ -344,6 +345,12 @@ class _Life:
             raise self.violation("I01: two sockets were open together")
 
 
+async def _until_the_end(shard: Shard, scope: trio.CancelScope) -> None:
+    with contextlib.suppress(ShardFailed, ShardStopped):
+        await shard.wait_for(*_ENDS)
+    scope.cancel()
+
+
 def _leaves(group: BaseException) -> Generator[BaseException]:
     if isinstance(group, BaseExceptionGroup):
         for error in cast("BaseExceptionGroup[BaseException]", group).exceptions:
@@ -393,7 +400,11 @@ def attempt(
     error: BaseException | None = None
     with _quiet(), scheduled(scheduler):
         try:
-            trio.run(life.live, clock=trio.testing.MockClock(autojump_threshold=0))
+            trio.run(
+                life.live,
+                clock=trio.testing.MockClock(autojump_threshold=0),
+                instruments=scheduler.instruments,
+            )
         except Exception as raised:  # noqa: BLE001 - whatever it is, it was found
             error = next(_leaves(raised))
     written = attrs.evolve(

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 
 from gatewright.harness.fake.faults import Phase
 from gatewright.harness.sim import Act, Deed, Scenario, attempt, cancellations, shrink, simulate
-from gatewright.harness.sim.run import main
 from gatewright.harness.sim.scenario import FEWEST_FAULTS
 from gatewright.harness.sim.strategies import scenarios
 from gatewright.spec.effects import AbortSocket, SendHeartbeat
@@ -129,10 +128,3 @@ def test_what_fails_becomes_small() -> None:
     assert small.scenario.settings == Settings()
     with pytest.raises(ValueError, match="does not fail"):
         shrink(Scenario())
-
-
-def test_the_command_runs_seeds_and_brings_one_back(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--lives", "10", "--jobs", "1"]) == 0
-    assert "10 lives (seeds 0 to 9), 0 violations" in capsys.readouterr().out
-    assert main(["--seed", "3"]) == 0
-    assert "digest" in capsys.readouterr().out

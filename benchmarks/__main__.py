@@ -15,7 +15,8 @@ from benchmarks.scenarios import SCENARIOS, Groups
 
 def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("scenario", choices=["all", *SCENARIOS])
+    parser.add_argument("scenario", choices=["all", *SCENARIOS, "report"], help="report: show what --json has printed")
+    parser.add_argument("files", type=Path, nargs="*", help="for report: files with results as JSON, of one machine")
     parser.add_argument("--peer", action="append", choices=PEERS, default=[], help="measure it in the same run")
     parser.add_argument("--installed-peers", action="store_true", help="measure all peers that are installed")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each row, interleaved (default: 5)")
@@ -29,6 +30,19 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--plot", type=Path, metavar="SVG", help="draw the medians")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the tables into a page, at its marks")
     return parser
+
+
+def read(files: list[Path], options: argparse.Namespace) -> tuple[dict[str, Groups], str]:
+    """Results that were printed as JSON, and on what; of a scenario that is there twice, the last ones."""
+    told = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    if len({said["machine"] for said in told}) != 1:
+        sys.exit("report needs files with results as JSON (--json), all of the same machine and versions")
+    found: dict[str, Groups] = {}
+    for said in told:
+        found |= said["results"]
+    options.rounds = max(said["rounds"] for said in told)
+    options.peer = [peer for peer in PEERS if any(peer in rows for rows in found.get("throughput", {}).values())]
+    return {name: found[name] for name in SCENARIOS if name in found}, told[0]["machine"]
 
 
 def measure(names: list[str], options: argparse.Namespace) -> dict[str, Groups]:
@@ -49,9 +63,14 @@ def main() -> None:
     missing = [peer for peer in options.peer if not installed(peer)]
     if missing:
         sys.exit(f"not installed: {', '.join(missing)}. Install with: pip install {' '.join(missing)}")
-    found: Results = measure(list(SCENARIOS) if options.scenario == "all" else [options.scenario], options)
-    text = report(found, rounds=options.rounds, peers=options.peer, machine=machine())
-    print(json.dumps({"machine": machine(), "rounds": options.rounds, "results": found}) if options.json else text)
+    found: Results
+    if options.scenario == "report":
+        found, where = read(options.files, options)
+    else:
+        where = machine()
+        found = measure(list(SCENARIOS) if options.scenario == "all" else [options.scenario], options)
+    text = report(found, rounds=options.rounds, peers=options.peer, machine=where)
+    print(json.dumps({"machine": where, "rounds": options.rounds, "results": found}) if options.json else text)
     if options.write is not None:
         write(options.write, text)
     if options.plot is not None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from html import escape
 
 from benchmarks.run import median
-from benchmarks.scenarios import BARE, DECODED, OURS, SCENARIOS, Groups
+from benchmarks.scenarios import BARE, DECODED, OURS, SCENARIOS, Groups, Scenario
 
-_BAR, _ROW, _LEFT, _WIDTH, _RIGHT = 14, 20, 230, 860, 70
+_BAR, _ROW, _LEFT, _WIDTH, _RIGHT = 14, 20, 270, 900, 70
 _COLOURS = {BARE: "#9aa0a6", OURS: "#2f6db5", DECODED: "#8ab4e0", "hikari": "#c8803a", "discord.py": "#8e5ea2"}
 _OTHER = "#5b8f6b"
 
@@ -19,13 +19,22 @@ def charts(results: dict[str, Groups]) -> str:
     for name, found in results.items():
         scenario = SCENARIOS[name]
         y += 14
-        parts.append(f'<text x="16" y="{y}" font-size="15" font-weight="bold">{escape(scenario.title)}</text>')
+        parts.append(
+            f'<text x="16" y="{y}" font-size="15" font-weight="bold">{escape(scenario.title)}'
+            f'<tspan font-weight="normal" fill="#5f6368">{escape(_which(scenario))}</tspan></text>'
+        )
         y = _bars(parts, y + 10, found, next(iter(scenario.figures))) + 12
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {y}" width="{_WIDTH}" height="{y}" '
         'font-family="system-ui, sans-serif" font-size="12.5" fill="#202124">\n'
         '<rect width="100%" height="100%" fill="white"/>\n' + "\n".join(parts) + "\n</svg>\n"
     )
+
+
+def _which(scenario: Scenario) -> str:
+    """Which of several figures is drawn."""
+    first, *others = scenario.figures.values()
+    return f"   {first}" if others else ""
 
 
 def _bars(parts: list[str], y: int, found: Groups, key: str) -> int:

@@ -141,7 +141,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         worst="max_ms",
     ),
     "resume": Scenario(
-        "From losing a connection to RESUMED, the server 50 ms away, round trips of 100 ms",
+        "From losing a connection to RESUMED, the server 50 ms away: round trips of 100 ms",
         {"round_trips": "round trips", "beyond_ms": "ms beyond three round trips"},
         resume,
     ),

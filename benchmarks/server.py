@@ -122,7 +122,7 @@ class Server:
 
 
 class Connection:
-    def __init__(self, server: Server, link: Link, stream: trio.SocketStream, nursery: trio.Nursery) -> None:
+    def __init__(self, server: Server, link: Link, stream: trio.abc.Stream, nursery: trio.Nursery) -> None:
         self._server = server
         self._load = server.load
         self._link = link
@@ -186,7 +186,8 @@ class Connection:
         All three clients wait for an interval from when they sent a beat, so a late one does not make the next early.
         """
         # What lies in this end's buffer delays the ACKs, not the beats; hikari gives up when one takes an interval.
-        self._stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        if isinstance(self._stream, trio.SocketStream):
+            self._stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         events = payloads.Endless()
         self._beats.clear()
         end = time.perf_counter() + self._load.seconds

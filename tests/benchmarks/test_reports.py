@@ -1,5 +1,8 @@
 """Tables, bars and charts of results."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -74,3 +77,30 @@ def test_a_chart_has_a_bar_a_row_and_the_longest_fits() -> None:
     texts = [text.text for text in tree.iter("{http://www.w3.org/2000/svg}text")]
     assert SCENARIOS["throughput"].title in texts
     assert DECODED in texts
+
+
+def told(path: Path, results: dict[str, Groups], *, machine: str = "a machine", rounds: int = 3) -> Path:
+    path.write_text(json.dumps({"machine": machine, "rounds": rounds, "results": results}), encoding="utf-8")
+    return path
+
+
+def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+
+
+def test_results_of_several_files_become_one_report_and_one_chart(tmp_path: Path) -> None:
+    files = [told(tmp_path / "1.json", {"flood": flood(2.0)}), told(tmp_path / "2.json", {"throughput": CPU})]
+    done = command("report", *files, "--plot", tmp_path / "chart.svg")
+    assert done.stdout.strip() == report(
+        {"throughput": CPU, "flood": flood(2.0)}, rounds=3, peers=["hikari"], machine="a machine"
+    )
+    assert (tmp_path / "chart.svg").read_text(encoding="utf-8") == charts({"throughput": CPU, "flood": flood(2.0)})
+
+
+def test_results_of_two_machines_are_not_put_together(tmp_path: Path) -> None:
+    files = [told(tmp_path / "1.json", {"flood": flood(2.0)}), told(tmp_path / "2.json", {}, machine="another")]
+    done = command("report", *files)
+    assert done.returncode == 1
+    assert "all of the same machine" in done.stderr

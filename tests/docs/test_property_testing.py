@@ -1,0 +1,74 @@
+"""docs/property-testing.md: each of its files runs as it stands, and notices what it is there to notice."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.checkout import ROOT
+
+pytestmark = pytest.mark.slow
+
+PAGE = (ROOT / "docs/property-testing.md").read_text(encoding="utf-8")
+BLOCKS: list[str] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+FILES = {text.partition("\n")[0].removeprefix("# "): text for text in BLOCKS}
+TESTS = sorted(FILES.keys() - {"my_bot.py"})
+
+
+def run(directory: Path, *tests: str, files: dict[str, str] = FILES) -> subprocess.CompletedProcess[str]:
+    """pytest, as a reader runs it."""
+    for name, text in files.items():
+        (directory / name).write_text(text, encoding="utf-8")
+    return subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "gatewright.harness.pytest_plugin",
+            *tests,
+        ],
+        cwd=directory,
+        # The plugin is named, whatever is installed here.
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_every_block_is_a_file() -> None:
+    assert all(re.fullmatch(r"(test_\w+|my_bot)\.py", name) for name in FILES)
+    assert len(FILES) == PAGE.count("```python")
+
+
+def test_all_of_them_pass(tmp_path: Path) -> None:
+    ended = run(tmp_path, *TESTS)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "skipped" not in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("test", "file", "right", "wrong"),
+    [
+        ("test_by_hand.py", "my_bot.py", 'self.booked.append(event.data["content"])', "pass"),
+        ("test_faults.py", "my_bot.py", "self.booked.append(", "self.booked.insert(0, "),
+        ("test_order.py", "my_bot.py", "async with self._till:", "if True:"),
+        ("test_client.py", "test_client.py", "if code in NEW | OVER:", "if code in OVER:"),
+        ("test_client.py", "test_client.py", "if not resumable:", "if resumable:"),
+        ("test_door.py", "test_door.py", "explore(table()", "explore(table(ROWS[1:])"),
+    ],
+)
+def test_what_is_wrong_is_noticed(test: str, file: str, right: str, wrong: str, tmp_path: Path) -> None:
+    assert FILES[file].count(right) == 1
+    ended = run(tmp_path, test, "-x", files={**FILES, file: FILES[file].replace(right, wrong)})
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert "1 failed" in ended.stdout

@@ -60,8 +60,9 @@ class Stage:
         self.shard = shard
         self.fake = fake
         self.network = network
-        self.absent_until = 0.0
-        """The consumer takes nothing before this time."""
+        self._away = trio.CancelScope()
+        self._absent_until = 0.0
+        self._dawdling = 0
         self.asked = 0
         self.answered = 0
         """Calls of the user's that were made, and that have ended (I16)."""
@@ -80,7 +81,7 @@ class Stage:
             case Deed.STOP:
                 self._call(shard.stop)
             case Deed.ABSENCE:
-                self.absent_until = trio.current_time() + (1.0, 50.0, 200.0)[number % 3]
+                self.leave_alone(trio.current_time() + (1.0, 50.0, 200.0, 5.0)[number % 4], passes=number // 4)
             case Deed.CLOSE:
                 self._serve(Close(CODES[number % len(CODES)], "as the scenario has it"))
             case Deed.BAN:
@@ -113,9 +114,23 @@ class Stage:
             case _:
                 self._harm(act)
 
+    def leave_alone(self, until: float, *, passes: int = 0) -> None:
+        """The consumer takes nothing before this time, and is late by some passes of the loop then."""
+        self._absent_until = self._away.deadline = until
+        self._dawdling = passes
+
+    async def absence(self) -> None:
+        """What the consumer waits for before it handles a dispatch."""
+        if self._absent_until <= trio.current_time():
+            return
+        with trio.CancelScope(deadline=self._absent_until) as self._away:
+            await trio.sleep_forever()
+        for _ in range(self._dawdling):
+            await trio.lowlevel.checkpoint()
+
     def heal(self) -> None:
         """Nothing goes wrong from now on, but for what the open connection's script still holds."""
-        self.absent_until = 0.0
+        self.leave_alone(0.0)
         self.fake.script = ()
         self.fake.metadata_script = ()
         self.network.heal()
@@ -139,6 +154,9 @@ class Stage:
             case Deed.CHOKE:
                 for link in live:
                     link.choke(number)
+            case Deed.LINGER:
+                for link in live:
+                    link.down.lingering = number
             case Deed.SLOW:
                 for link in live:
                     link.slow((0.2, 3.0, 25.0)[number % 3])

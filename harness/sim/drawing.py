@@ -43,7 +43,7 @@ _STATES: Final = tuple(state for state in State if state not in {State.IDLE, Sta
 _DEEDS: Final = tuple(deed for deed in Deed if deed not in {Deed.STOP, Deed.BAN})
 
 
-_THEMED: Final = 4
+_THEMED: Final = 2
 """One scenario in so many has a theme."""
 _RARELY: Final = 24
 """One scenario in so many has a registration that harms, since most of those end before they have begun."""

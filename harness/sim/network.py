@@ -42,6 +42,8 @@ class Pipe:
         """Reset: both ends get an error from here on."""
         self.dark = False
         """The cable is out: nothing arrives, and nobody says so."""
+        self.lingering = 0
+        """Passes of the loop for which a read keeps what it has received; nobody can cancel it then, or lose that."""
         self.closed_by_reader = False
         self.closed_by_writer = False
 
@@ -183,7 +185,10 @@ class Stream(trio.abc.Stream):
             raise trio.BusyResourceError("two tasks read at once")
         self._receiving = True
         try:
-            return await self._incoming.receive(max_bytes)
+            data = await self._incoming.receive(max_bytes)
+            for _ in range(self._incoming.lingering):
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            return data
         finally:
             self._receiving = False
 
@@ -222,7 +227,7 @@ class Link:
     def mend(self) -> None:
         """What was held back arrives; buffers are large again and the latency is gone."""
         for pipe in (self.up, self.down):
-            pipe.limit, pipe.latency = BUFFER, 0.0
+            pipe.limit, pipe.latency, pipe.lingering = BUFFER, 0.0, 0
             pipe.light_up()
             pipe._wake()
 

@@ -71,6 +71,7 @@ class Deed(enum.StrEnum):
     CUT = "cut"
     MEND = "mend"
     CHOKE = "choke"
+    LINGER = "linger"
     SLOW = "slow"
     REFUSE = "refuse"
     HANG = "hang"
@@ -135,6 +136,8 @@ class Act:
     number: int = 0
     during: State | None = None
     """Waits for this state of the shard first, for some time."""
+    passes: int = 0
+    """Passes of the loop by which it is late, in the same instant."""
 
     @property
     def is_fault(self) -> bool:
@@ -179,12 +182,16 @@ class Scenario:
     def faults(self) -> int:
         """How many faults there are."""
         return (
-            len(self.connections)
+            self.faulty()
             + len(self.metadata)
             + sum(act.is_fault for act in self.acts)
             + sum(gate is not Gate.FREE for gate in self.gates)
             + (self.registering is not Registering.FINE)
         )
+
+    def faulty(self, most: int | None = None) -> int:
+        """How many of the planned connections, or of the first `most`, do not go well."""
+        return sum(planned != Connection() for planned in self.connections[:most])
 
     @property
     def script(self) -> tuple[Connection, ...]:

@@ -137,7 +137,7 @@ class SimulatedRegistration:
             case Registering.UNDO_HANGS:
                 await trio.sleep_forever()
             case Registering.UNDO_STUBBORN | Registering.HANGS_TWICE:
-                await _in_any_case(9.0)
+                await _in_any_case(6.0)
             case Registering.UNDO_FAILS:
                 raise RegistrationBroke("as the scenario has it")
             case _:

@@ -206,7 +206,7 @@ class _Life:
         try:
             async with trio.open_nursery() as users:
                 stage = Stage(shard, fake, network, users)
-                stage.absent_until = scenario.absent
+                stage.leave_alone(scenario.absent)
                 with self.scope:
                     async with shard:
                         # Drawn from the system's chance, and the one thing of a shard's that no seam decides.
@@ -243,6 +243,8 @@ class _Life:
                 with trio.move_on_after(_LONG), contextlib.suppress(ShardFailed, ShardStopped):
                     await shard.wait_for(act.during)
             await trio.sleep(act.after)
+            for _ in range(act.passes):
+                await trio.lowlevel.checkpoint()
             stage.do(act)
             self.faults += act.is_fault
         planned = len(stage.fake.script)
@@ -251,7 +253,7 @@ class _Life:
                 waiting.start_soon(_until_the_end, shard, waiting.cancel_scope)
                 await stage.fake.log.wait_until(lambda log: log.connections >= planned)
                 waiting.cancel_scope.cancel()
-        self.faults += min(len(scenario.connections), stage.fake.connections) + gate.troubles
+        self.faults += scenario.faulty(stage.fake.connections) + gate.troubles
         self.faults += min(len(scenario.metadata), shard._core._context.request)
         self.faults += scenario.registering is not Registering.FINE
         while self.faults < FEWEST_FAULTS and shard.state not in _ENDS:
@@ -286,9 +288,7 @@ class _Life:
         unhandled: list[Dispatch] = []
         with contextlib.suppress(ShardFailed):
             async for dispatch in shard:
-                wait = stage.absent_until - trio.current_time()
-                if wait > 0:
-                    await trio.sleep(wait)
+                await stage.absence()
                 if self.scenario.manual:
                     unhandled.append(dispatch)
                     if len(unhandled) >= 3:

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from gatewright.harness.fake.script import Connection, Delay, Withhold
+from gatewright.harness.fake.script import Connection, Delay, Drop, Withhold
 from gatewright.harness.sim.choices import Source, pick
 from gatewright.harness.sim.scenario import INTENTS, Act, Deed, Gate, Late, Registering, Scenario
 from gatewright.spec.session import Session
@@ -26,8 +26,10 @@ _HELD: Final = Connection(hello=Withhold())
 _BRIEF: Final = Settings(slot_timeout=2.5)
 _READY, _DISPATCH = 1, 3
 """Numbers of what is said out of turn."""
+_OVERFLOWING: Final = (Act(0.0, Deed.OUT_OF_TURN, _DISPATCH),) * 3
+_NO_METADATA: Final = ("metadata_503",) * 40
+_SLOT: Final = State.AWAITING_IDENTIFY_SLOT
 _VERBS: Final = (Deed.CONNECT, Deed.RECONNECT, Deed.FORCE_IDENTIFY, Deed.SUSPEND, Deed.STOP)
-_LEAVING_VERBS: Final = (Deed.RECONNECT, Deed.SUSPEND, Deed.STOP, Deed.FORCE_IDENTIFY)
 _SOCKET: Final = (State.AWAITING_HELLO, State.AWAITING_IDENTIFY_SLOT, State.IDENTIFIED, State.RESUMING, State.READY)
 _FULL: Final = Queue(events=1)
 _FAILING: Final = Queue(events=1, policy=QueuePolicy.FAIL)
@@ -53,21 +55,27 @@ def _held_in(state: State) -> Scenario:
             return Scenario()
 
 
+def _closed(source: Source) -> Act:
+    """The server closes, with a code of each kind."""
+    return pick(source, (Act(0.0, Deed.CLOSE), Act(0.0, Deed.CLOSE, 5), Act(0.0, Deed.CLOSE, 6), Act(0.0, Deed.BAN)))
+
+
 # A state that lasts, and whatever can be said or asked in it ----------------------------------------------------------
 
 
 def _said_in_a_state(source: Source) -> Scenario:
-    """The server says something in a state in which it should not, or closes."""
-    state = pick(source, _SOCKET)
-    deed = pick(source, (Deed.OUT_OF_TURN, Deed.CLOSE, Deed.BAN, Deed.GARBAGE, Deed.OUT_OF_TURN))
-    acts = (Act(1.0, deed, source.below(12), state), Act(1.0, pick(source, _VERBS), 0, state))
+    """The server says things in a state in which it should not; then it closes, or the user leaves."""
+    state, first = pick(source, _SOCKET), source.below(9)
+    said = [Act(0.25, Deed.OUT_OF_TURN, first + place, state) for place in range(3)]
+    last = _closed(source) if source.below(2) else Act(0.25, pick(source, (Deed.GARBAGE, *_VERBS)))
+    last = attrs.evolve(last, after=0.25, during=state)
+    acts = (*said[: source.below(4)], last, Act(1.0, Deed.DROP, 0, State.READY))
     return attrs.evolve(_held_in(state), acts=acts)
 
 
 def _asked_in_a_state(source: Source) -> Scenario:
     """The user asks for something in every state, those that last no time as well."""
     state = pick(source, tuple(State))
-    held = _held_in(state)
     if state in {State.STOPPED, State.FAILED}:
         acts = [Act(1.0, Deed.STOP if state is State.STOPPED else Deed.BAN, 0, State.READY)]
         acts += [Act(0.1, verb) for verb in (*_VERBS, *_VERBS[:3])]
@@ -75,17 +83,22 @@ def _asked_in_a_state(source: Source) -> Scenario:
         acts = [Act(1.0, Deed.SUSPEND, 0, State.READY), Act(1.0, pick(source, _VERBS), 0, state)]
     else:
         acts = [Act(0.0, pick(source, _VERBS), 0, state), Act(0.0, pick(source, _VERBS))]
-    return attrs.evolve(held, acts=tuple(acts), metadata=("metadata_slow",))
+    return attrs.evolve(_held_in(state), acts=tuple(acts), metadata=("metadata_slow",))
 
 
 def _stuck_in_a_state(source: Source) -> Scenario:
-    """Nothing leaves any more, and the state goes on until a write has waited for too long."""
+    """Nothing leaves any more, until a write has waited for too long: in a state, or when that is being left."""
     state = pick(source, _SOCKET)
-    if state is State.IDENTIFIED:
-        acts: tuple[Act, ...] = (Act(0.0, Deed.CHOKE, source.below(6), State.AWAITING_IDENTIFY_SLOT),)
-        return Scenario(gates=(Gate.SLOW,), acts=acts)
-    acts = (Act(0.5, Deed.CHOKE, source.below(2), state), Act(0.5, Deed.BEAT_REQUEST))
-    return attrs.evolve(_held_in(state), acts=acts)
+    stuck = Act(0.0, Deed.CHOKE, 0, state), Act(0.0, Deed.BEAT_REQUEST)
+    then = (Act(12.0, Deed.MEND), Act(1.0, Deed.DROP), Act(1.0, Deed.DROP))
+    if state is State.IDENTIFIED:  # IDENTIFY itself is stuck
+        return Scenario(gates=(Gate.SLOW,), acts=(Act(11.5, Deed.CHOKE, 0, State.AWAITING_IDENTIFY_SLOT), *then))
+    if state is State.READY:
+        overflow = (Act(9.5, Deed.ABSENCE, 1), *_OVERFLOWING)
+        return Scenario(queue=_FAILING, acts=(*stuck, *overflow, *then))
+    leave = (Act(9.5, pick(source, _VERBS)),) if source.below(2) else ()
+    settings = Settings(hello_timeout=pick(source, (9.75, 30.0)))
+    return attrs.evolve(_held_in(state), settings=settings, acts=(*stuck, *leave, *then))
 
 
 def _silent_hellos(source: Source) -> Scenario:
@@ -99,24 +112,20 @@ def _held_back(source: Source) -> Scenario:
     state = pick(source, _SOCKET[:4])
     held = _held_in(state)
     first = Deed.RECONNECT if state in {State.AWAITING_HELLO, State.RESUMING} else Deed.FORCE_IDENTIFY
-    plans = {
-        State.AWAITING_HELLO: (_HELD,),
-        State.IDENTIFIED: (Connection(ready=Withhold()),),
-        State.RESUMING: (Connection(on_resume=Withhold()),),
-    }.get(state, ())
-    short = Settings(ready_wait_max=121.0, resume_wait_max=121.0, max_paused_beats=pick(source, (1, 4, 40)))
+    said = _READY if state in {State.AWAITING_HELLO, _SLOT} else _DISPATCH
+    last = pick(source, (Deed.DISPATCHES, Deed.DISPATCHES, Deed.RECONNECT, Deed.RESET, Deed.CLOSE))
     return attrs.evolve(
         held,
         session=None,
         queue=_FULL,
-        settings=short,
-        connections=(Connection(), *plans),
+        settings=Settings(ready_wait_max=121.0, resume_wait_max=121.0, max_paused_beats=pick(source, (1, 4, 40))),
+        connections=(Connection(), *held.connections),
         gates=(Gate.FREE, *held.gates),
         absent=pick(source, (25.0, 190.0, 400.0)),
         acts=(
             Act(1.0, first, 0, State.READY),
-            Act(0.5, Deed.OUT_OF_TURN, _READY, state),
-            Act(0.5, pick(source, (Deed.DISPATCHES, Deed.RECONNECT, Deed.RESET, Deed.CLOSE)), source.below(12)),
+            Act(0.5, Deed.OUT_OF_TURN, said, state),
+            Act(pick(source, (0.5, 180.0, 390.0)), last, source.below(12)),
         ),
     )
 
@@ -124,80 +133,58 @@ def _held_back(source: Source) -> Scenario:
 def _too_slow(source: Source) -> Scenario:
     """The queue overflows and that is fatal: in a handshake, in a replay, or live; and the server closes meanwhile."""
     state = pick(source, (State.IDENTIFIED, State.RESUMING, State.READY))
-    dispatches = [Act(0.0, Deed.OUT_OF_TURN, _DISPATCH) for _ in range(4)]
     acts = [Act(0.5, Deed.ABSENCE, 1, state)]
     if source.below(2):
-        acts += [Act(0.1, Deed.CHOKE, 0), Act(0.1, Deed.BEAT_REQUEST)]
-    if source.below(3) == 0:
-        dispatches.append(Act(pick(source, (0.0, 0.5)), Deed.CLOSE, source.below(12)))
-        dispatches.append(Act(0.25, Deed.MEND))
-    return attrs.evolve(_held_in(state), queue=_FAILING, absent=60.0, acts=(*acts, *dispatches))
+        acts += [Act(0.1, Deed.CHOKE), Act(0.1, Deed.BEAT_REQUEST)]
+    acts += _OVERFLOWING
+    if source.below(2):
+        acts += [attrs.evolve(_closed(source), after=pick(source, (0.0, 0.5))), Act(0.25, Deed.MEND)]
+    return attrs.evolve(_held_in(state), queue=_FAILING, absent=60.0, acts=tuple(acts))
 
 
-# Registrations and metadata -------------------------------------------------------------------------------------------
+# Registrations, metadata, the gate ------------------------------------------------------------------------------------
 
 
 def _registering(source: Source) -> Scenario:
     """Registrations that hang, fail or cannot be undone, and a user who leaves, or leaves and comes back."""
     how = pick(source, tuple(how for how in Registering if how is not Registering.FINE))
-    first = pick(source, (Deed.STOP, Deed.SUSPEND, Deed.PRESENCE))
-    acts = [Act(pick(source, (0.0, 0.5)), first, 0, State.REGISTERING)]
-    acts += [Act(0.0, pick(source, _VERBS), 0, pick(source, (None, State.DRAINING))) for _ in range(2)]
-    acts.append(Act(0.0, Deed.CONNECT, 0, State.SUSPENDED))
-    acts.append(Act(pick(source, (0.0, 6.0)), pick(source, (Deed.STOP, Deed.SUSPEND, Deed.PRESENCE))))
-    return Scenario(registering=how, acts=(*acts, Act(10.0, Deed.PRESENCE)))
+    acts = [Act(pick(source, (0.0, 0.5)), pick(source, (Deed.STOP, Deed.SUSPEND, Deed.MEND)), 0, State.REGISTERING)]
+    if source.below(2):
+        acts += [Act(0.0, pick(source, _VERBS), 0, pick(source, (None, State.DRAINING))) for _ in range(2)]
+    acts.append(Act(pick(source, (0.0, 3.0)), Deed.CONNECT, 0, State.SUSPENDED))
+    acts.append(Act(pick(source, (0.0, 6.0)), pick(source, (Deed.STOP, Deed.SUSPEND, Deed.MEND))))
+    return Scenario(registering=how, acts=(*acts, Act(10.0, Deed.MEND)))
 
 
 def _late_metadata(source: Source) -> Scenario:
-    """A metadata request that was given up is answered all the same: some seconds, or minutes, later."""
-    state = pick(source, (*_SOCKET, State.AWAITING_HELLO))
-    wait = pick(source, (0.25, 3.0, 20.0))
-    late = tuple(Late(6.0 + wait, bool(source.below(2))) for _ in range(1 + source.below(2)))
-    acts: list[Act] = []
-    match source.below(4):
-        case 0:
-            acts = [
-                Act(1.0, Deed.SUSPEND, 0, State.FETCHING_METADATA),
-                Act(0.5, pick(source, (Deed.CONNECT, Deed.STOP))),
-            ]
-        case 1:
-            acts = [Act(1.0, Deed.STOP, 0, State.FETCHING_METADATA), Act(30.0, Deed.CONNECT)]
-        case 2:
-            acts = [
-                Act(wait - 0.25, Deed.CHOKE, 0, pick(source, _SOCKET[:3])),
-                Act(0.0, pick(source, (Deed.OP_7, Deed.OP_9, Deed.SUSPEND, Deed.STOP, Deed.BAN, Deed.OP_9))),
-                Act(30.0, Deed.MEND),
-            ]
-        case _:
-            acts = [Act(30.0, Deed.MEND)]
-    return attrs.evolve(_held_in(state), metadata=late, acts=tuple(acts))
+    """A metadata request that was given up is answered all the same, when the shard has gone on."""
+    where = pick(source, tuple(_AFTER_THE_REQUEST))
+    wait, held, acts = _AFTER_THE_REQUEST[where]
+    late = Late(6.0 + wait, fails=bool(source.below(2)))
+    more = ("metadata_slow", "metadata_slow") if where is State.FETCHING_METADATA else ()
+    return attrs.evolve(held, metadata=(late, *more), acts=(*acts, Act(30.0, Deed.MEND)))
 
 
 def _woken(source: Source) -> Scenario:
     """No metadata are to be had, the fallback does not serve, and the user wakes the back-off."""
-    metadata = ("metadata_503",) * 6
     acts = (
         Act(0.0, Deed.REFUSE, 3),
         Act(pick(source, (0.0, 0.1)), pick(source, _VERBS), 0, State.BACKING_OFF),
         Act(pick(source, (0.0, 0.1)), pick(source, _VERBS), 0, State.BACKING_OFF),
     )
-    return Scenario(metadata=metadata, acts=acts, session=imported() if source.below(2) else None)
-
-
-# The gate -------------------------------------------------------------------------------------------------------------
+    return Scenario(metadata=("metadata_503",) * 6, acts=acts, session=imported() if source.below(2) else None)
 
 
 def _late_gate(source: Source) -> Scenario:
     """A gate that takes no notice of being cancelled answers when the shard has gone on."""
     gate = pick(source, (Gate.LATE_GRANT, Gate.LATE_REFUSAL, Gate.LATE_ESTIMATE))
     where = pick(source, tuple(_AFTER_THE_GATE))
-    acts: list[Act] = list(_AFTER_THE_GATE[where])
-    fails = ("metadata_503",) * 40 if where is State.FETCHING_METADATA else ()
+    fails = _NO_METADATA if where is State.FETCHING_METADATA else ()
     settings = _BRIEF if where is State.STALLED else Settings()
-    return Scenario(gates=(gate,), settings=settings, metadata=fails, acts=(*acts, Act(8.0, Deed.MEND)))
+    acts = (*_AFTER_THE_GATE[where], Act(8.0, Deed.MEND), Act(1.0, Deed.DROP))
+    return Scenario(gates=(gate,), settings=settings, metadata=fails, acts=acts)
 
 
-_SLOT: Final = State.AWAITING_IDENTIFY_SLOT
 _STUCK: Final = (Act(2.25, Deed.CHOKE, 0, _SLOT), Act(0.0, Deed.BEAT_REQUEST))
 _AFTER_THE_GATE: Final = {
     State.DRAINING: (*_STUCK, Act(0.25, Deed.OP_7)),
@@ -208,76 +195,210 @@ _AFTER_THE_GATE: Final = {
     State.STOPPED: (Act(2.5, Deed.STOP, 0, _SLOT),),
     State.FAILED: (Act(2.5, Deed.BAN, 0, _SLOT),),
 }
+"""What leads from the slot that was asked for to each state, in which the gate answers then."""
+
+_FETCHING: Final = State.FETCHING_METADATA
+_AFTER_THE_REQUEST: Final[dict[State, tuple[float, Scenario, tuple[Act, ...]]]] = {
+    _FETCHING: (-2.0, Scenario(), (Act(1.0, Deed.SUSPEND, 0, _FETCHING), Act(0.5, Deed.CONNECT))),
+    State.CONNECTING: (0.25, Scenario(connections=(Connection(accept=Delay(1.0)),)), ()),
+    State.AWAITING_HELLO: (0.25, _held_in(State.AWAITING_HELLO), ()),
+    _SLOT: (0.25, _held_in(_SLOT), ()),
+    State.IDENTIFIED: (0.25, _held_in(State.IDENTIFIED), ()),
+    State.RESUMING: (
+        0.25,
+        Scenario(session=imported(), connections=(Connection(accept=Drop()), Connection(on_resume=Withhold()))),
+        (),
+    ),
+    State.READY: (1.0, Scenario(), ()),
+    State.STALLED: (
+        2.75,
+        Scenario(settings=Settings(hello_timeout=2.5), connections=(_HELD,)),
+        (Act(0.25, Deed.CHOKE, 0, State.AWAITING_HELLO),),
+    ),
+    State.DRAINING: (0.75, Scenario(), (Act(0.5, Deed.CHOKE, 0, State.READY), Act(0.0, Deed.OP_7))),
+    State.BACKING_OFF: (0.75, Scenario(), (Act(0.5, Deed.OP_9, 0, State.READY),)),
+    State.SUSPENDED: (0.0, Scenario(), (Act(1.0, Deed.SUSPEND, 0, _FETCHING),)),
+    State.STOPPED: (0.0, Scenario(), (Act(1.0, Deed.STOP, 0, _FETCHING),)),
+    State.FAILED: (1.0, Scenario(), (Act(0.5, Deed.BAN, 0, State.READY),)),
+}
+"""By how much the answer comes later than the shard has waited for it, and what leads to the state in which it comes.
+The table is patient for six seconds."""
 
 
-# Leaving, and what happens in the same instant ------------------------------------------------------------------------
+# Leaving slowly, and two things in the same instant -------------------------------------------------------------------
 
 
-def _stuck_leaving(source: Source) -> Scenario:
-    """The close frame cannot leave, so leaving takes its whole time: for verbs, closes, and all that is said."""
+@attrs.frozen
+class _Leaving:
+    """A shard that is being left, and whose close frame cannot leave, so that this takes all of its time."""
+
+    scenario: Scenario
+    during: State
+    lasts: float
+
+
+def _leaving(source: Source) -> _Leaving:
+    """For each of what can come then, and where that is another attempt, one that asks for metadata first or fails."""
     state = pick(source, _SOCKET)
-    leave = pick(source, (Deed.OP_7, Deed.RECONNECT, Deed.SUSPEND, Deed.STOP, None))
-    first = (Act(0.5, Deed.CHOKE, 0, state), Act(0.0, Deed.BEAT_REQUEST))
-    during = State.DRAINING
-    settings, queue = Settings(), Queue()
-    if source.below(4) == 0 and state in {State.AWAITING_HELLO, State.AWAITING_IDENTIFY_SLOT}:
-        # Left because a deadline passes, so that it is in `stalled`.
-        settings, during = Settings(hello_timeout=2.5, slot_timeout=2.5), State.STALLED
-        acts = [*first]
-    elif leave is None:
-        queue, state = _FAILING, State.READY
-        acts = [*first, Act(0.0, Deed.ABSENCE, 1), *(Act(0.0, Deed.OUT_OF_TURN, _DISPATCH) for _ in range(3))]
-    else:
-        acts = [*first, Act(pick(source, (0.5, 6.0)), leave)]
-    match source.below(4):
+    stuck = (Act(0.5, Deed.CHOKE, 0, state), Act(0.0, Deed.BEAT_REQUEST))
+    metadata = _NO_METADATA if source.below(3) == 0 else ()
+    held = attrs.evolve(_held_in(state), metadata=metadata)
+    match source.below(6):
         case 0:
-            acts.append(Act(0.0, Deed.STREAM, source.below(110), during))
-            acts.append(Act(0.0, pick(source, (*_VERBS[:3], Deed.MEND)), 0, State.BACKING_OFF))
+            settings = Settings(hello_timeout=2.5, slot_timeout=2.5)
+            if state is _SLOT:
+                held = attrs.evolve(held, gates=(Gate.LATE_GRANT,))
+            elif state is not State.AWAITING_HELLO:
+                held = attrs.evolve(_held_in(State.AWAITING_HELLO), metadata=metadata)
+                stuck = (Act(0.5, Deed.CHOKE, 0, State.AWAITING_HELLO), Act(0.0, Deed.BEAT_REQUEST))
+            return _Leaving(attrs.evolve(held, settings=settings, acts=stuck), State.STALLED, 1.0)
         case 1:
-            acts.append(Act(pick(source, (0.0, 0.25)), pick(source, _VERBS), 0, during))
-            acts.append(Act(pick(source, (0.0, 0.25)), pick(source, _VERBS)))
+            acts = (
+                Act(0.5, Deed.CHOKE, 0, State.READY),
+                Act(0.0, Deed.BEAT_REQUEST),
+                Act(0.0, Deed.ABSENCE, 1),
+                *_OVERFLOWING,
+            )
+            return _Leaving(Scenario(queue=_FAILING, acts=acts), State.DRAINING, 1.0)
         case 2:
-            acts.append(Act(0.25, pick(source, (Deed.CLOSE, Deed.CLOSE, Deed.BAN)), source.below(12), during))
-            acts.append(Act(0.25, Deed.MEND))
+            return _Leaving(attrs.evolve(held, acts=(*stuck, Act(0.5, Deed.STOP))), State.DRAINING, 5.0)
+        case 3:
+            return _Leaving(attrs.evolve(held, acts=(*stuck, Act(0.5, Deed.SUSPEND))), State.DRAINING, 1.0)
         case _:
-            acts.append(Act(pick(source, (1.0, 1.0, 0.5, 5.0)), Deed.MEND, 0, during))
-            acts.append(Act(0.0, pick(source, (*_VERBS[:3], Deed.MEND)), 0, State.BACKING_OFF))
-    held = _held_in(state)
-    if during is State.STALLED and state is State.AWAITING_IDENTIFY_SLOT:
-        held = attrs.evolve(held, gates=(Gate.LATE_GRANT,))
-    metadata = ("metadata_503",) * 40 if source.below(3) == 0 else ()
-    return attrs.evolve(held, settings=settings, queue=queue, metadata=metadata, absent=0.0, acts=tuple(acts))
+            leave = Act(0.5, pick(source, (Deed.OP_7, Deed.RECONNECT, Deed.FORCE_IDENTIFY, Deed.GARBAGE, Deed.OP_9)))
+            return _Leaving(attrs.evolve(held, acts=(*stuck, leave)), State.DRAINING, 1.0)
+
+
+def _woken_at_once(source: Source) -> tuple[Act, ...]:
+    """Perhaps the user wakes the back-off in the instant in which it begins, and perhaps leaves at once."""
+    wake = Act(0.0, pick(source, _VERBS[:3]), 0, State.BACKING_OFF)
+    return ((), (wake,), (wake, Act(0.0, pick(source, _VERBS[3:]))))[source.below(3)]
+
+
+def _with(leaving: _Leaving, *acts: Act) -> Scenario:
+    return attrs.evolve(leaving.scenario, acts=(*leaving.scenario.acts, *acts))
+
+
+def _said_at_the_end(source: Source) -> Scenario:
+    """A message is being read in the instant in which the connection is given up."""
+    leaving = _leaving(source)
+    kind = source.below(10)
+    said = Act(leaving.lasts, Deed.GARBAGE) if kind == 9 else Act(leaving.lasts, Deed.OUT_OF_TURN, kind)
+    return _with(
+        leaving,
+        Act(0.0, Deed.LINGER, pick(source, (5, 8, 12, 16)), leaving.during),
+        attrs.evolve(said, passes=source.below(4)),
+        *_woken_at_once(source),
+    )
+
+
+def _said_while_leaving(source: Source) -> Scenario:
+    """The server goes on talking."""
+    leaving = _leaving(source)
+    return _with(leaving, Act(0.0, Deed.STREAM, source.below(110), leaving.during), *_woken_at_once(source))
+
+
+def _asked_while_leaving(source: Source) -> Scenario:
+    """The user has other wishes meanwhile."""
+    leaving = _leaving(source)
+    first, second = pick(source, _VERBS), pick(source, _VERBS)
+    return _with(
+        leaving,
+        Act(pick(source, (0.0, 0.25)), first, 0, leaving.during),
+        Act(pick(source, (0.0, 0.25)), second),
+        Act(6.0, Deed.MEND),
+    )
 
 
 def _closed_while_leaving(source: Source) -> Scenario:
+    """The server closes meanwhile, and only then the way is free."""
+    leaving = _leaving(source)
+    close = attrs.evolve(_closed(source), after=0.25, during=leaving.during)
+    return _with(leaving, close, Act(0.25, Deed.MEND))
+
+
+def _flushed_at_the_end(source: Source) -> Scenario:
+    """The close frame leaves in the instant in which it is no longer waited for."""
+    leaving = _leaving(source)
+    return _with(
+        leaving,
+        Act(leaving.lasts, Deed.MEND, 0, leaving.during, passes=source.below(5)),
+        *_woken_at_once(source),
+    )
+
+
+def _read_at_the_end(source: Source) -> Scenario:
+    """The consumer is back in the instant in which the connection is given up."""
+    verb, absence = pick(source, ((Deed.RECONNECT, 0), (Deed.SUSPEND, 0), (Deed.STOP, 3), (Deed.PRESENCE, 0)))
+    acts = (
+        Act(0.5, Deed.CHOKE, 0, State.READY),
+        Act(0.0, Deed.PRESENCE),
+        Act(0.0, Deed.ABSENCE, 1, passes=8),
+        *_OVERFLOWING,
+        Act(0.0, verb, passes=24),
+        Act(0.0, Deed.ABSENCE, absence + 4 * source.below(10), State.DRAINING),
+        *_woken_at_once(source),
+    )
+    metadata = _NO_METADATA if source.below(2) else ()
+    # Without a verb, the heartbeats that nobody answers lead away, and the next attempt is not made at once.
+    settings = Settings(write_timeout=90.0, max_paused_beats=1, max_attempts=pick(source, (None, 1)))
+    return Scenario(queue=_FULL, metadata=metadata, acts=acts, settings=settings)
+
+
+def _held_back_at_the_end(source: Source) -> Scenario:
+    """A queue that is full since long ago stops the reader in the instant in which the connection is given up."""
+    verb, absence = pick(source, ((Deed.OP_7, 0), (Deed.SUSPEND, 0), (Deed.STOP, 3), (Deed.CONNECT, 0), (Deed.OP_9, 0)))
+    during = State.STALLED if verb is Deed.CONNECT else State.DRAINING
+    lasts = 5.0 if verb is Deed.STOP else 1.0
+    early, waking = source.below(4) == 0, source.below(3) == 0
+    if waking:  # at once, and metadata are asked for first
+        verb, absence, lasts, during, early = Deed.OP_9, 0, 1.0, State.DRAINING, False
+    acts = (
+        Act(0.5, Deed.FORCE_IDENTIFY, 0, State.READY),
+        Act(0.5, Deed.CHOKE, 0, _SLOT),
+        Act(0.0, Deed.BEAT_REQUEST),
+        Act(0.5, verb),
+        Act(0.0, Deed.LINGER, pick(source, (5, 8, 12, 16)), during),
+        Act(0.0, Deed.ABSENCE, absence + 4 * source.below(15)),
+        Act(lasts * 0.5 if early else lasts, Deed.OUT_OF_TURN, _READY, passes=source.below(4)),
+        *((Act(0.0, pick(source, _VERBS[:3]), 0, State.BACKING_OFF),) if waking else ()),
+    )
+    return Scenario(
+        queue=_FULL,
+        gates=(Gate.FREE, Gate.LATE_GRANT),
+        settings=_BRIEF,
+        metadata=_NO_METADATA if waking else (),
+        absent=60.0,
+        acts=acts,
+    )
+
+
+def _closed_in_the_instant(source: Source) -> Scenario:
     """The server closes in the instant in which the shard decides to leave."""
     leave = pick(source, (Deed.OP_7, Deed.RECONNECT, Deed.SUSPEND, Deed.STOP, Deed.FORCE_IDENTIFY, None))
-    close = Act(0.0, pick(source, (Deed.CLOSE, Deed.CLOSE, Deed.BAN)), source.below(12))
+    close = _closed(source)
     if leave is None:
-        acts = [
-            Act(1.0, Deed.ABSENCE, 1, State.READY),
-            *(Act(0.0, Deed.OUT_OF_TURN, _DISPATCH) for _ in range(3)),
-            close,
-        ]
-    else:
-        acts = [Act(1.0, leave, 0, State.READY), close]
-        if source.below(2):
-            acts = [attrs.evolve(close, after=1.0, during=State.READY), Act(0.0, leave)]
-    return Scenario(queue=_FAILING if leave is None else Queue(), acts=tuple(acts))
+        return Scenario(queue=_FAILING, acts=(Act(1.0, Deed.ABSENCE, 1, State.READY), *_OVERFLOWING, close))
+    if source.below(2):
+        return Scenario(acts=(attrs.evolve(close, after=1.0, during=State.READY), Act(0.0, leave)))
+    return Scenario(acts=(Act(1.0, leave, 0, State.READY), close))
 
 
 def _opened_in_the_end(source: Source) -> Scenario:
     """The handshake ends in the instant in which it is given up."""
-    seconds = pick(source, (1.0, 20.0))
-    acts = (Act(seconds, pick(source, _LEAVING_VERBS), 0, State.CONNECTING),) if seconds < 20.0 else ()
     session = imported() if source.below(2) else None
-    return Scenario(connections=(Connection(accept=Delay(seconds)),), acts=acts, session=session)
+    if source.below(2):
+        return Scenario(connections=(Connection(accept=Delay(20.0)),), session=session)
+    leave = Act(1.0, pick(source, _VERBS[2:]), 0, State.CONNECTING, passes=source.below(12))
+    return Scenario(connections=(Connection(accept=Delay(1.0)),), acts=(leave,), session=session)
 
 
 THEMES: Final[tuple[Theme, ...]] = (
-    _said_in_a_state, _asked_in_a_state, _stuck_in_a_state, _silent_hellos, _held_back, _too_slow, _registering,
-    _late_metadata, _woken, _late_gate, _stuck_leaving, _stuck_leaving, _stuck_leaving, _closed_while_leaving,
-    _opened_in_the_end,
+    *(_said_in_a_state,) * 6, *(_asked_in_a_state,) * 3, *(_stuck_in_a_state,) * 2, _silent_hellos, *(_held_back,) * 3,
+    *(_too_slow,) * 2, *(_registering,) * 4, *(_late_metadata,) * 8, _woken, *(_late_gate,) * 6,
+    *(_said_at_the_end,) * 16, *(_said_while_leaving,) * 2, *(_asked_while_leaving,) * 3, *(_closed_while_leaving,) * 4,
+    *(_flushed_at_the_end,) * 8, *(_read_at_the_end,) * 5, *(_held_back_at_the_end,) * 6,
+    *(_closed_in_the_instant,) * 2, _opened_in_the_end,
 )  # fmt: skip
 """Every theme; the more there is to a theme, the more often."""
 

@@ -16,6 +16,8 @@ from gatewright.spec.states import State
 from gatewright.spec.table import NO_SOCKET, TABLE
 
 _HANDSHAKEN: Final = (State.IDENTIFIED, State.RESUMING, State.READY)
+_BESIDE_AN_OLD_ONE: Final = (State.CONNECTING, State.DRAINING)
+"""Where the next connection waits for the end of the one before, or is left already."""
 _LEAVING: Final = (State.STALLED, State.DRAINING)
 _REGISTRATION_ENDS: Final = (events.Registered, events.RegistrationFailed)
 _GATE: Final = (events.SlotGranted, events.SlotQueued, events.SlotUnavailable)
@@ -33,8 +35,10 @@ def reasons() -> Mapping[str, str]:
 
 
 def _reason(row: Row) -> str | None:
-    if row.id.endswith(".stale"):
-        return "the driver drops what an old connection says before it is fed"
+    if row.id.endswith(".stale") and row.event not in events.MESSAGES:
+        return "the driver drops what has become of an old connection before it is fed"
+    if row.id.endswith(".stale") and row.source not in _BESIDE_AN_OLD_ONE:
+        return "a connection is opened when nothing is left of the one before, so that one cannot say anything later"
     if row.kind is RowKind.REFUSE and row.event is events.Register:
         return "`Shard` registers once, when its block is entered"
     if row.source is State.IDLE and row.event is not events.Register:
@@ -49,10 +53,15 @@ def _of_a_connection(row: Row) -> str | None:
         return "a handshake that is aborted ends as `Aborted`, also if it has failed by itself in the same instant"
     if event is events.Closed and source in NO_SOCKET:
         return "a connection that was aborted ends as `Aborted`, whatever else became of it"
-    if event is events.Opened and source in NO_SOCKET:
-        return "an aborted handshake is gone some passes later, and the state that aborts it lasts a second"
+    if event is events.Opened and source is not State.CONNECTING:
+        return "to abort is to cancel the handshake, and one that ends in the same instant is cancelled as well"
     if event is events.WriteBlocked and source in NO_SOCKET:
         return "to abort is to cancel the writer, and a time-out in a cancelled scope is not taken for one"
+    if row.id == "failed.reading_paused":
+        return (
+            "a shard fails beside its connection when its queue overflows, and such a queue never stops the reader, or "
+            "when its one attempt is spent, and what has filled the queue on its one connection has stopped the reader"
+        )
     if event is events.QueueOverflowed and source in (*_LEAVING, *NO_SOCKET):
         return "the queue overflows in the step that delivers, and nothing is delivered there"
     return None

@@ -26,5 +26,5 @@ def test_reasons_are_for_rows_of_the_table() -> None:
 def test_seeds_take_most_rows_and_none_that_has_a_reason() -> None:
     rows = frozenset[str]().union(*(simulate(Scenario.of(seed)).rows for seed in range(300)))
     # Ten thousand seeds take every row that has no reason; what is rare needs more than a test has time for.
-    assert len(rows) > 270
+    assert len(rows) > 240
     assert not rows & set(reasons())

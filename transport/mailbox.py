@@ -177,7 +177,10 @@ class Mailbox:
         found = self.take_now(types, after=after)
         if found is not None:
             return found
-        await trio.lowlevel.checkpoint()
+        if self._queue or self._closed:
+            await trio.lowlevel.checkpoint()
+        else:  # parking is a checkpoint, and a turn before it would cost a pass of the loop for each event
+            await trio.lowlevel.checkpoint_if_cancelled()
         if self._push is not None:
             raise ConsumerBusy(_PUSHED)
         if after is not None:

@@ -9,22 +9,13 @@ messages are delivered from there, in the step in which they came.
 from __future__ import annotations
 
 import re
-import ssl
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final
 
 import trio
 
+from gatewright.transport.arrivals import arrivals_of
 from gatewright.transport.frames import FrameSplitter, Received
-
-_RECEIVE_BYTES: Final = 64 * 1024
-"""Bytes that one read takes at most: more than a hundred messages of usual size."""
-
-_RECORD_BYTES: Final = 16 * 1024
-"""Bytes of a TLS record at most (RFC 8446, 5.1)."""
-
-_DRAINED_BYTES: Final = 64 * 1024
-"""Bytes of decrypted records with which a read is content: about as much as consumers take between two reads."""
 
 _CLOSE_FRAME: Final = 0x88
 """First byte of an unfragmented close frame, which is the only form that a close frame has (RFC 6455, 5.5)."""
@@ -49,7 +40,7 @@ class FrameTap(trio.abc.Stream):
 
     def __init__(self, inner: trio.abc.Stream, *, deliver: Callable[[list[Received]], None], limit: int) -> None:
         self._inner = inner
-        self._records = TlsRecords.of(inner)
+        self._arrivals = arrivals_of(inner)
         self._deliver = deliver
         self._splitter = FrameSplitter(limit)
         self._pass: Callable[[bytes], bytes] = self._upgrade
@@ -113,12 +104,8 @@ class FrameTap(trio.abc.Stream):
                 return passed
 
     async def _receive(self) -> bytes:
-        records = self._records
         try:
-            if records is None:
-                data = await self._inner.receive_some(_RECEIVE_BYTES)
-            else:
-                data = await records.receive()
+            data = await self._arrivals.receive()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.ended.set()
             raise
@@ -126,7 +113,7 @@ class FrameTap(trio.abc.Stream):
             self.reads += 1
         if not data:
             self.ended.set()
-        return bytes(data)
+        return data
 
     def _upgrade(self, data: bytes) -> bytes:
         """The answer to the upgrade passes as it comes, so that trio-websocket's own bounds on it hold."""
@@ -160,51 +147,3 @@ class FrameTap(trio.abc.Stream):
 
 def _as_it_is(data: bytes) -> bytes:
     return data
-
-
-class TlsRecords:
-    """Receives from a TLS stream all records that have come, where `SSLStream.receive_some` gives one a call.
-
-    A server that sends each message by itself makes a record of each, and a call to trio costs several times what
-    decrypting one does. What was received lies in a buffer below the stream's `ssl.SSLObject`, which trio keeps to
-    itself; a stream without one there is read through trio alone.
-    """
-
-    def __init__(self, stream: trio.abc.Stream, read: Callable[[int], bytes]) -> None:
-        self._stream = stream
-        self._read = read
-        self._failure: ssl.SSLError | None = None
-
-    @classmethod
-    def of(cls, stream: trio.abc.Stream) -> TlsRecords | None:
-        """The records of a TLS stream whose handshake is done; ``None`` for any other stream."""
-        if not isinstance(stream, trio.SSLStream):
-            return None
-        tls = cast("trio.SSLStream[trio.abc.Stream]", stream)
-        connection: object = getattr(tls, "_ssl_object", None)
-        return cls(tls, connection.read) if isinstance(connection, ssl.SSLObject) else None
-
-    async def receive(self) -> bytes:
-        """The next record, and those behind it that are there; nothing at the end.
-
-        Raises:
-            trio.BrokenResourceError, trio.ClosedResourceError: as the stream does; records before a broken one are
-                returned first.
-        """
-        if self._failure is not None:
-            await trio.lowlevel.checkpoint()
-            raise trio.BrokenResourceError from self._failure
-        first = bytes(await self._stream.receive_some(_RECORD_BYTES))
-        records, size = [first], len(first)
-        try:
-            while first and size < _DRAINED_BYTES:
-                record = self._read(_RECORD_BYTES)
-                if not record:
-                    break  # the peer's goodbye, which trio finds again
-                records.append(record)
-                size += len(record)
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLError as failure:
-            self._failure = failure
-        return b"".join(records)

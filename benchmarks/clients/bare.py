@@ -12,7 +12,7 @@ import trio
 
 from benchmarks.payloads import END
 from benchmarks.task import TOKEN, Meter, Task
-from gatewright.transport.tap import TlsRecords
+from gatewright.transport.arrivals import TlsRecords
 
 
 class Envelope(msgspec.Struct, gc=False):

@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from gatewright.transport.tap import TlsRecords
+from gatewright.transport.arrivals import TlsRecords
 from tests.support.threads import tls_contexts
 
 

@@ -9,7 +9,7 @@ exception (R06, R19), and never with a word of the payload in it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
 import msgspec
@@ -37,6 +37,10 @@ DEFAULT_PROPERTIES: Final[Mapping[str, str]] = {"os": sys.platform, "browser": "
 
 _EXTRAORDINARY: Final = frozenset({"READY", "RESUMED"})
 """Dispatches that have events of their own in the table."""
+
+_MOST_AT_ONCE: Final = 256
+"""Messages that are decoded together: more than a read brings of usual size. What follows upon an extraordinary one
+among them is decoded again, and no peer is to make that cost much."""
 
 _NULL: Final = msgspec.Raw(b"null")
 
@@ -90,7 +94,7 @@ _decode_ready = msgspec.json.Decoder(_ReadyData).decode
 
 
 def decode_run(
-    messages: Iterable[str | bytes], session_id: str, replayed: bool, *, most: int, most_bytes: int
+    messages: Sequence[str | bytes], session_id: str, replayed: bool, *, most: int, most_bytes: int
 ) -> tuple[list[Dispatch], int]:
     """The first of `messages`, as long as each is an ordinary dispatch, which does nothing but move the sequence.
 
@@ -106,27 +110,39 @@ def decode_run(
     Returns:
         The dispatches, and how many bytes of data they have.
     """
-    run: list[Dispatch] = []
-    size = 0
-    decode = _decode_dispatch
+    most = min(most, _MOST_AT_ONCE)
+    some = messages if len(messages) <= most else messages[:most]
     try:
-        for message in messages:
+        for message in some:
             # The decoder skips over `d` without a look at its encoding.
             if type(message) is bytes and not message.isascii():
                 message.decode()
-            dispatch = decode(message)
-            if dispatch.type in _EXTRAORDINARY:
-                break
-            dispatch.session_id = session_id
-            if replayed:
-                dispatch.replayed = True
-            run.append(dispatch)
-            size += len(dispatch._raw)
-            if size >= most_bytes or len(run) >= most:
-                break
+        run: list[Dispatch] = list(map(_decode_dispatch, some))
+    except (ValueError, RecursionError):
+        run = _decode_as_far_as_possible(some)
+    size = 0
+    for taken, dispatch in enumerate(run):
+        if dispatch.type in _EXTRAORDINARY or size >= most_bytes:
+            del run[taken:]
+            break
+        dispatch.session_id = session_id
+        size += len(dispatch._raw)
+    if replayed:
+        for dispatch in run:
+            dispatch.replayed = True
+    return run, size
+
+
+def _decode_as_far_as_possible(messages: Sequence[str | bytes]) -> list[Dispatch]:
+    run: list[Dispatch] = []
+    try:
+        for message in messages:
+            if type(message) is bytes:
+                message.decode()
+            run.append(_decode_dispatch(message))
     except (ValueError, RecursionError):
         pass
-    return run, size
+    return run
 
 
 def decode(message: str | bytes, *, gen: int, wall_clock: Callable[[], float]) -> Decoded:

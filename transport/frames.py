@@ -9,6 +9,7 @@ is shown the smallest frame that has the same fault.
 from __future__ import annotations
 
 import codecs
+import struct
 from typing import Final, TypeAlias
 
 from gatewright.transport.inflate import TooLarge
@@ -22,10 +23,16 @@ _TEXT: Final = 0x1
 _BINARY: Final = 0x2
 _WHOLE_TEXT: Final = _FIN | _TEXT
 _WHOLE_BINARY: Final = _FIN | _BINARY
+_WHOLE: Final = frozenset({_WHOLE_TEXT, _WHOLE_BINARY})
 _CLOSE: Final = _FIN | 0x8
 _CONTROL: Final = frozenset({_CLOSE, _FIN | 0x9, _FIN | 0xA})
 _DATA: Final = frozenset({_WHOLE_TEXT, _WHOLE_BINARY, _FIN | _CONTINUATION, _TEXT, _BINARY, _CONTINUATION})
 _MOST_CONTROL_BYTES: Final = 125
+
+_USUAL_HEADER: Final = struct.Struct("!HH").unpack_from
+_USUAL_TEXT: Final = _WHOLE_TEXT << 8 | 126
+_USUAL_BINARY: Final = _WHOLE_BINARY << 8 | 126
+"""The first half of the header of a whole message that has a length of two bytes, the second half; unmasked."""
 
 _HEADER: Final = {126: 4, 127: 10}
 """Bytes of a header whose second byte is this."""
@@ -95,7 +102,29 @@ class FrameSplitter:
         self._skip -= position
         limit = self._limit_of_a_whole_message()
         needed = 2
-        while end - position >= 2:
+        last_header = end - 4
+        header_at = _USUAL_HEADER
+        while True:
+            # What nearly every frame is comes first, and by itself: a message of its own, of usual size.
+            while position <= last_header:
+                header, length = header_at(data, position)
+                start = position + 4
+                stop = start + length
+                if length < 126 or length > limit or stop > end:
+                    break
+                if header == _USUAL_TEXT:
+                    try:
+                        found.append(data[start:stop].decode())
+                    except UnicodeDecodeError:
+                        self._end(_NOT_UTF8)
+                        return self._flush()
+                elif header == _USUAL_BINARY:
+                    found.append(data[start:stop])
+                else:
+                    break
+                position = stop
+            if end - position < 2:
+                break
             first, length = data[position], data[position + 1]
             if length < 126:
                 start = position + 2
@@ -111,8 +140,7 @@ class FrameSplitter:
                     break
                 length = _long_length(data, position, start)
             stop = start + length
-            # What nearly every frame is comes first, and without a call: a message of its own.
-            if 0 <= length <= limit and (first == _WHOLE_TEXT or first == _WHOLE_BINARY):  # noqa: SIM109 - quicker
+            if 0 <= length <= limit and first in _WHOLE:
                 if stop > end:
                     needed = stop - position
                     break

@@ -281,8 +281,8 @@ async def test_half_a_record_waits_for_the_rest() -> None:
     async with line() as at:
         await at.send(b"before")  # with which the server sends what is left of its handshake
         records = [await at.arrivals.receive()]
-        server = at.server._ssl_object  # type: ignore[attr-defined]  # trio's own: to cut what it would send
-        outgoing = at.server._outgoing  # type: ignore[attr-defined]
+        server = at.server._ssl_object  # trio's own: to cut what it would send
+        outgoing = at.server._outgoing
         server.write(b"first")
         server.write(b"second")
         data = outgoing.read()
@@ -338,7 +338,7 @@ async def test_a_damaged_record_is_told_behind_what_came_before() -> None:
 async def test_what_tls_itself_has_to_answer_is_sent_by_trio() -> None:
     """A renegotiation or a new key may ask for it; nobody may be about to write."""
     async with line() as at:
-        at.client._outgoing.write(b"answer")  # type: ignore[attr-defined]  # in place of one
+        at.client._outgoing.write(b"answer")  # in place of one
         async with trio.open_nursery() as nursery:
             nursery.start_soon(at.arrivals.receive)
             assert await at.wire.server.receive_some() == b"answer"

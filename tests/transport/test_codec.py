@@ -14,6 +14,7 @@ from gatewright.spec.protocol import MAX_SESSION_ID
 from gatewright.transport.codec import (
     Decoded,
     decode,
+    decode_run,
     encode_heartbeat,
     encode_resume,
 )
@@ -415,3 +416,64 @@ def test_the_consumer_gets_the_very_data_that_arrived() -> None:
     _, dispatch = read('{"op":0,"s":1,"t":"X","d": {"a" : [1, 2.50, "\\u00e9"]} }')
     assert isinstance(dispatch, Dispatch)
     assert dispatch.raw == b'{"a" : [1, 2.50, "\\u00e9"]}'
+
+
+# -- many at once ------------------------------------------------------------------------------------------------------
+
+NO_RUN: list[str | bytes] = [
+    '{"t":"READY","s":1,"op":0,"d":{"session_id":"x"}}',
+    '{"t":"RESUMED","s":1,"op":0,"d":{}}',
+    '{"op":11}',
+    '{"op":0,"t":"A","d":1}',
+    '{"op":0,"t":"A","s":-1,"d":1}',
+    '{"op":0,"t":null,"s":1,"d":1}',
+    '{"op":0,"t":"A","s":1,"d":',
+    '"\\ud800"',
+    "[" * 5000,
+    b'{"op":0,"t":"A","s":1,"d":"\xff"}',
+    "",
+    b"",
+]
+
+
+@st.composite
+def bursts(draw: st.DrawFn) -> list[str | bytes]:
+    """Ordinary dispatches as text and as bytes, with anything else between them."""
+    found: list[str | bytes] = []
+    for _ in range(draw(st.integers(0, 12))):
+        seq = draw(st.sampled_from([0, 7, 2**63 - 1]))
+        ordinary = draw(
+            st.sampled_from(['{"t":"A","s":SEQ,"op":0,"d":{"n":"é"}}', '{"op":0,"d":[1, 2],"s":SEQ,"t":"B"}'])
+        )
+        text = ordinary.replace("SEQ", str(seq))
+        found.append(draw(st.sampled_from([text, text, text.encode(), draw(st.sampled_from(NO_RUN))])))
+    return found
+
+
+@given(bursts(), st.integers(1, 15), st.integers(1, 60), st.booleans())
+@example(['{"t":"A","s":1,"op":0,"d":{}}'] * 3, 2, 100, True)
+@example(['{"t":"A","s":1,"op":0,"d":{}}'] * 3, 5, 3, False)
+@example(['{"t":"A","s":1,"op":0,"d":{}}', NO_RUN[0], '{"t":"A","s":1,"op":0,"d":{}}'], 5, 100, True)
+def test_a_run_is_what_each_would_be_by_itself(
+    messages: list[str | bytes], most: int, most_bytes: int, replayed: bool
+) -> None:
+    given_before = list(messages)
+    run, size = decode_run(messages, "session", replayed, most=most, most_bytes=most_bytes)
+    assert messages == given_before
+    expected: list[Dispatch] = []
+    for message in messages:
+        event, dispatch = read(message)
+        enough = len(expected) >= most or sum(each.size for each in expected) >= most_bytes
+        if dispatch is None or type(event) is not events.Dispatched or enough:
+            break
+        expected.append(dispatch)
+    assert [(each.type, each.seq, each.raw) for each in run] == [(each.type, each.seq, each.raw) for each in expected]
+    assert all((each.session_id, each.replayed) == ("session", replayed) for each in run)
+    assert size == sum(each.size for each in run)
+
+
+def test_more_than_are_taken_at_once_are_for_the_next_time() -> None:
+    messages: list[str | bytes] = [json.dumps({"t": "A", "s": seq, "op": 0, "d": {}}) for seq in range(1000)]
+    run, _ = decode_run(messages, "session", False, most=1000, most_bytes=1 << 30)
+    assert 100 < len(run) < 1000
+    assert [each.seq for each in run] == list(range(len(run)))

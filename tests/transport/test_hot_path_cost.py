@@ -28,7 +28,7 @@ from gatewright.transport.token import Token
 from tests.support.frames import TEXT, frame
 from tests.support.shards import TOKEN
 
-MOST_CALLS_TO_RECEIVE = 7
+MOST_CALLS_TO_RECEIVE = 5
 MOST_CALLS_TO_TAKE = 6
 MOST_BLOCKS = 5
 

@@ -37,6 +37,9 @@ QUIET: Final = 60.0
 
 MOST_FRAMES: Final = 40
 
+MOST_NAMED: Final = 8
+"""Shards that a warning names; all of them are in its fields."""
+
 _log: Final = logging.getLogger("gatewright.loop")
 
 
@@ -177,7 +180,7 @@ class LoopWatch:
         _log.warning(
             "the event loop has been blocked for %.1f s; no heartbeat can leave (shard %s)%s. It is blocked in:\n%s",
             now - since,
-            ", ".join(map(str, shards)),
+            _named(shards),
             f", and was {left_out} times more since the last warning" if left_out else "",
             "\n".join(f"  {place}" for place in stack),
             extra={
@@ -190,6 +193,12 @@ class LoopWatch:
                 }
             },
         )
+
+
+def _named(shards: list[int]) -> str:
+    """The first of them; a line that names a thousand says nothing."""
+    names = ", ".join(map(str, shards[:MOST_NAMED]))
+    return names if len(shards) <= MOST_NAMED else f"{names} and {len(shards) - MOST_NAMED} more"
 
 
 def _stack(frame: FrameType | None) -> list[str]:

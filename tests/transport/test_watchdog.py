@@ -166,6 +166,17 @@ async def test_blockages_that_follow_each_other_are_told_of_seldom(
     assert "2 times more" in second.getMessage()
 
 
+async def test_of_many_shards_the_line_names_the_first_and_the_fields_all(caplog: pytest.LogCaptureFixture) -> None:
+    watch = LoopWatch()
+    for shard_id in range(1000):
+        watch.join(shard_id, Beats(41.25))
+    blocked_since(watch, 0.0)
+    watch.look(LONGEST_TOLERANCE + 1.0)
+    (record,) = warnings(caplog)
+    assert "(shard 0, 1, 2, 3, 4, 5, 6, 7 and 992 more)" in record.message
+    assert told(record)["shards"] == list(range(1000))
+
+
 async def test_a_loop_that_comes_round_is_not_blocked(watch: LoopWatch, caplog: pytest.LogCaptureFixture) -> None:
     for now in range(100, 1000, 5):
         watch.look(now)

@@ -14,13 +14,22 @@ from typing import Any, Final, cast
 
 import attrs
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.text import Text
 
 from gatewright.harness.explore.environment import Environment
 from gatewright.harness.explore.lint import findings
 from gatewright.harness.explore.mutants import Judge, Outcome, Score, explained, mutants, sample
 from gatewright.harness.explore.properties import Shape
-from gatewright.harness.explore.search import Bounds, Report, explore
+from gatewright.harness.explore.search import Bounds, Graph, Report, explore
 from gatewright.harness.explore.table import Table
 from gatewright.harness.export.agreement import Agreement, compare
 from gatewright.harness.export.spin import spin_is_here
@@ -228,6 +237,19 @@ class Result:
         }
 
 
+class _Amount(ProgressColumn):
+    """How much is done: parts out of so many, or the states of a graph so far."""
+
+    max_refresh = 0.2
+
+    def render(self, task: Task) -> Text:
+        """See rich."""
+        graph: Graph | None = task.fields.get("graph")
+        if graph is not None:
+            return Text(f"{len(graph.packed):,} states")
+        return Text("" if task.total is None else f"{task.completed:.0f}/{task.total:.0f}")
+
+
 class Watch:
     """Shows how far the layers have come, on a terminal; elsewhere it says nothing."""
 
@@ -236,7 +258,7 @@ class Watch:
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            _Amount(),
             TimeElapsedColumn(),
             console=console,
             disable=not console.is_terminal,
@@ -249,6 +271,13 @@ class Watch:
         task = self._progress.add_task(what, total=total)
         yield lambda: self._progress.advance(task)
         self._progress.update(task, total=total or 1, completed=total or 1)
+
+    @contextlib.contextmanager
+    def growing(self, what: str) -> Generator[Callable[[Graph], None]]:
+        """One layer that is a graph, whose end nobody knows; what it gives is told of the graph."""
+        task = self._progress.add_task(what, total=None)
+        yield lambda graph: self._progress.update(task, graph=graph)
+        self._progress.update(task, total=1, completed=1)
 
     def __enter__(self) -> Watch:
         self._progress.start()
@@ -268,12 +297,14 @@ def prove(subject: Subject, options: Options, watch: Watch) -> Result:
     if result.findings:
         return result
     try:
-        with watch.layer("L1  every state"):
+        with watch.growing("L1  every state") as watched:
             whole = not options.values
             if not whole:  # small bounds do not reach every row, nor everything that must sometimes be seen
                 kept = tuple(item for item in environment.properties if item.shape is not Shape.SOMETIMES)
                 environment = attrs.evolve(environment, properties=kept)
-            result.report = explore(table, environment, bounds, justified=subject.justified, coverage=whole)
+            result.report = explore(
+                table, environment, bounds, justified=subject.justified, coverage=whole, watched=watched
+            )
     except TableError as error:
         result.findings = tuple(str(error).splitlines())
         return result
@@ -346,8 +377,8 @@ def _lines(subject: Subject, result: Result) -> Iterator[str]:
         agreed = sum(each.agreed for each in result.spin)
         yield f"L3  spin      {agreed} of {len(result.spin)} bounds agree:"
         for each in result.spin:
-            at = ", ".join(f"{name}={value}" for name, value in each.values.items()) or "as they are"
-            yield f"              {each.spin_states:,} states at {at}"
+            at = ", ".join(f"{name}={value}" for name, value in each.values.items())
+            yield f"              {each.spin_states:,} states{f' at {at}' if at else ''}"
     elif not result.spin_available:
         yield "L3  spin      left out: spin is not here (apt install spin build-essential)"
     if result.reasons:

@@ -276,7 +276,9 @@ def told(found: Conformance) -> str:
     """What came of it, for people."""
     if found.deviation is not None:
         wrong = textwrap.wrap(found.deviation.wrong, 76)
-        said = [f"line {found.deviation.line}: {found.deviation.step}", *(f"  {line}" for line in wrong)]
+        step, by, row = found.deviation.step.partition(" by row ")
+        said = [f"line {found.deviation.line}: {step}", *([f"  row {row}"] if by else [])]
+        said += [f"  {line}" for line in wrong]
         if found.deviation.possible:
             said.append("  possible here:")
             said += [f"    {row}" for row in found.deviation.possible[:_MOST_NAMED]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, Final
@@ -183,9 +183,23 @@ def generate(table: Table, compiler: Compiler) -> list[StateCode]:
     return [compiler.state(state, tuple(found)) for state, found in rows.items()]
 
 
-def search(table: Table, environment: Environment, bounds: Bounds, compiler: Compiler) -> tuple[Graph, Broken | None]:
-    """The graph, as far as the first violation; the state that was being left is the last of `starts`."""
+def _unwatched(_: Graph) -> None:
+    """Nobody wants to see it grow."""
+
+
+def search(
+    table: Table,
+    environment: Environment,
+    bounds: Bounds,
+    compiler: Compiler,
+    watched: Callable[[Graph], None] = _unwatched,
+) -> tuple[Graph, Broken | None]:
+    """The graph, as far as the first violation; the state that was being left is the last of `starts`.
+
+    `watched` is given the graph before it grows.
+    """
     graph = Graph(compiler, generate(table, compiler))
+    watched(graph)
     codes = graph.codes
     index, packed, most = graph.index, graph.packed, bounds.most
     parents, arrived, targets, labels, starts = graph.parents, graph.arrived, graph.targets, graph.labels, graph.starts
@@ -232,6 +246,7 @@ def explore(
     justified: Mapping[str, str] = MappingProxyType({}),
     coverage: bool = True,
     compiler: Compiler | None = None,
+    watched: Callable[[Graph], None] = _unwatched,
 ) -> Report:
     """Every state that `table` can reach in `environment`, judged.
 
@@ -243,6 +258,7 @@ def explore(
         justified: ids of rows that cannot be taken, to the reason. A row that is taken all the same is reported.
         coverage: whether a row that is not taken and has no reason is a fault.
         compiler: one that was made for the same machine and environment, to be used again.
+        watched: is given the graph before it grows, to tell how far it is.
 
     Raises:
         TableError: when the environment does not feed an event, or an expression reads what has no variable.
@@ -251,7 +267,7 @@ def explore(
     compiler = Compiler(table, environment, items) if compiler is None else compiler
     generate(table, compiler)
     started = time.perf_counter()
-    graph, broken = search(table, environment, bounds, compiler)
+    graph, broken = search(table, environment, bounds, compiler, watched)
     seconds = time.perf_counter() - started
     verdicts = {item.name: "unknown" for item in items}
     counterexample: Counterexample | None = None

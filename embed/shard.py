@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import ssl
+import sys
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from types import TracebackType
@@ -13,6 +14,7 @@ from typing import Any, Concatenate, Final, ParamSpec, Self, TypedDict, TypeVar,
 import trio
 
 from gatewright.embed.errors import EngineStopped
+from gatewright.embed.pace import Pace
 from gatewright.embed.stream import Ended, HandOver
 from gatewright.embed.thread import EngineThread, Running
 from gatewright.fsm.journal import Journal, Record
@@ -46,10 +48,10 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 HAND_OVER: Final = 1000
-"""Dispatches that may wait for the loop. Past it the engine takes no more from the shard's own queue, whose bounds and
-policy then hold."""
+"""Dispatches that may wait for the loop, beside the burst that goes beyond. Then the engine takes no more from the
+shard's own queue, whose bounds and policy hold."""
 _MOVES: Final = 1000
-_BATCH: Final = 64
+_BATCH: Final = 250
 """Handled dispatches that are told to the engine at once."""
 _LAG: Final = 0.05
 """Seconds after which fewer are told. Whoever asks for the session has them told before."""
@@ -147,8 +149,8 @@ class AsyncioShard:
         **options: Unpack[ShardOptions],
     ) -> None:
         self._by_hand = checked_ack(ack) is Ack.MANUAL
-        # Those that wait between the threads are out of the shard's hands and not in the consumer's.
-        window = checked_window(ack_window) if self._by_hand else 2 * HAND_OVER
+        # What is told of by itself, in order, needs no bound but that of the hand-over.
+        window = checked_window(ack_window) if self._by_hand else sys.maxsize
         # To the shard every consumer here acknowledges: the engine takes ahead of what this loop has handled.
         self._shard = Shard(token, intents=intents, ack="manual", ack_window=window, **options)
         self._types = wanted_types(types)
@@ -159,7 +161,7 @@ class AsyncioShard:
         self._current: Dispatch | None = None
         self._handled: list[Dispatch] = []
         self._telling: asyncio.TimerHandle | None = None
-        self._keeper: Callable[[], Keeper | None] | None = None
+        self._inlet = _Inlet(self._events, self._engine.pace, weakref.ref(self))
         self._failure: ShardFailed | None = None
         self._failure_seen = False
         self._left = False
@@ -222,9 +224,7 @@ class AsyncioShard:
 
     async def _read(self) -> None:
         try:
-            async for dispatch in self._shard.events(self._types):
-                self._keeper, dispatch.keeper = dispatch.keeper, weakref.ref(self)
-                await self._events.put(dispatch)
+            await self._shard.push(self._inlet, self._types)
         except ShardFailed as failure:
             self._failure = failure  # the consumer raises it
         self._whole = True
@@ -355,8 +355,8 @@ class AsyncioShard:
             self._engine.soon(self._acknowledge, handled)
 
     def _acknowledge(self, dispatches: list[Dispatch]) -> None:
-        assert self._keeper is not None
-        keeper = self._keeper()
+        assert self._inlet.keeper is not None
+        keeper = self._inlet.keeper()
         assert keeper is not None
         for dispatch in dispatches:
             keeper.handle(dispatch)
@@ -406,6 +406,33 @@ class AsyncioShard:
         if self._left:
             raise ConfigurationError(f"the block of this shard was left; {_ONCE}")
         return self._engine.start(function, *args)
+
+
+class _Inlet:
+    """Where the shard pushes its dispatches on their way to the loop, a burst at a time.
+
+    Attributes:
+        keeper: the shard's own, that is told in the engine what was handled.
+    """
+
+    def __init__(self, events: HandOver[Dispatch], pace: Pace, own: Callable[[], Keeper | None]) -> None:
+        self.keeper: Callable[[], Keeper | None] | None = None
+        self._events = events
+        self._pace = pace
+        self._own = own
+
+    def take(self, dispatches: list[Dispatch]) -> bool:
+        """Takes a burst; whether the next may come at once."""
+        self._pace.brought(len(dispatches), awaited=self._events.awaited)
+        own = self._own
+        self.keeper = dispatches[0].keeper
+        for dispatch in dispatches:
+            dispatch.keeper = own  # on the loop nobody may touch the shard's
+        return self._events.take_in(dispatches)
+
+    async def room(self) -> None:
+        """Waits until the loop has taken half of what waited."""
+        await self._events.room()
 
 
 _ONCE: Final = "a shard is used once; make a new one, with session=old.session to resume"

@@ -1,14 +1,15 @@
 """A bounded queue from the engine's thread to the event loop, for one consumer.
 
-An item costs two deque operations; the loop is woken only when its consumer waits, and the engine only when it waits
-for room. Both sides rely on the order of their own reads and writes: each raises its flag before it looks once more,
-so that at least one of the two sees the other.
+An item costs two operations on a deque, or less in a burst; the loop is woken only when its consumer waits, and the
+engine only when it waits for room. Both sides rely on the order of their own reads and writes: each raises its flag
+before it looks once more, so that at least one of the two sees the other.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from typing import Final, Generic, TypeVar
 
 import trio
@@ -30,7 +31,7 @@ class HandOver(Generic[T]):
 
     Args:
         engine: the engine, entered.
-        limit: how many items may wait before the engine does.
+        limit: how many items may wait before no more are taken in; what comes in one go may exceed it.
     """
 
     def __init__(self, engine: EngineThread, limit: int) -> None:
@@ -49,15 +50,29 @@ class HandOver(Generic[T]):
 
     # -- in the engine ---------------------------------------------------------------------------------------------
 
-    async def put(self, item: T) -> None:
-        """Adds an item; then waits while too many wait already, until half of them were taken."""
-        self._items.append(item)
+    def take_in(self, items: Iterable[T]) -> bool:
+        """Adds items, in one go; whether more may come at once. If not, they may after :meth:`room`."""
+        self._items.extend(items)
         self._wake()
-        if len(self._items) >= self._limit:
-            self._room = trio.Event()
-            self._crowded = True
-            if len(self._items) > self._limit // 2:
-                await self._room.wait()
+        if len(self._items) < self._limit:
+            return True
+        self._room = trio.Event()
+        self._crowded = True
+        return len(self._items) <= self._limit // 2
+
+    async def room(self) -> None:
+        """After :meth:`take_in` said no: waits until half of what may wait was taken."""
+        await self._room.wait()
+
+    async def put(self, item: T) -> None:
+        """Adds an item; then waits while too many wait already."""
+        if not self.take_in((item,)):
+            await self.room()
+
+    @property
+    def awaited(self) -> bool:
+        """Whether the consumer waits."""
+        return self._hungry
 
     def end(self) -> None:
         """There will be no more."""

@@ -13,6 +13,7 @@ import trio
 
 from gatewright.embed.crossing import Crossing
 from gatewright.embed.errors import EngineStopped
+from gatewright.embed.pace import Pace
 from gatewright.spec.errors import ConfigurationError
 
 T = TypeVar("T")
@@ -35,9 +36,13 @@ class EngineThread:
 
     Args:
         name: of the thread.
+
+    Attributes:
+        pace: is told in the engine when dispatches have come.
     """
 
     def __init__(self, *, name: str = "gatewright") -> None:
+        self.pace = Pace()
         self._name = name
         self._thread: threading.Thread | None = None
         self._token: trio.lowlevel.TrioToken | None = None
@@ -164,6 +169,7 @@ class EngineThread:
             self._token.run_sync_soon(function, *args)
         except trio.RunFinishedError:
             return False
+        self.pace.wake()
         return True
 
     def _stopped(self) -> EngineStopped:
@@ -175,7 +181,7 @@ class EngineThread:
 
     def _run(self, started: asyncio.Future[None]) -> None:
         try:
-            trio.run(self._main, started)
+            trio.run(self._main, started, instruments=[self.pace])
         except BaseException as failure:  # noqa: BLE001 - a thread has nobody above it; the block raises it
             self._failure = failure
         self._crossing.post(_settle, self._finished)

@@ -71,7 +71,7 @@ def test_whatever_a_shard_can_be_asked_can_be_asked_on_asyncio() -> None:
     asked = {name for name, _ in inspect.getmembers(Shard, inspect.isfunction) if not name.startswith("_")}
     missing = asked - set(dir(AsyncioShard))
     # Streams have one shape here, `types=` and `async for`; chunks one by one are for `run()`.
-    assert missing == {"events", "member_chunks"}
+    assert missing == {"events", "member_chunks", "push"}
 
 
 @on_each_loop

@@ -107,8 +107,17 @@ def _add_check(commands: _Commands) -> None:
         help="the part of the mutants to be noticed, of those that may not survive for a reason; 1 by default",
     )
     parser.add_argument("--no-spin", action="store_true", help="leave out L3")
+    parser.add_argument(
+        "--spin-mutants", type=_count, default=0, metavar="N", help="how many mutants Spin judges, too; 0 by default"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=_check)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no count; give a number from 0")
+    return int(text)
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -120,6 +129,7 @@ def _check(arguments: argparse.Namespace) -> int:
         mutants=drawn,
         seed=arguments.seed,
         spin=not arguments.no_spin,
+        spin_mutants=arguments.spin_mutants,
         least_score=arguments.least_score,
         json=arguments.json,
     )

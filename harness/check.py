@@ -6,7 +6,8 @@ import contextlib
 import importlib
 import json
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
@@ -31,7 +32,7 @@ from gatewright.harness.explore.mutants import Judge, Outcome, Score, explained,
 from gatewright.harness.explore.properties import Shape
 from gatewright.harness.explore.search import Bounds, Graph, Report, explore
 from gatewright.harness.explore.table import Table
-from gatewright.harness.export.agreement import Agreement, compare
+from gatewright.harness.export.agreement import Agreement, compare, sampled
 from gatewright.harness.export.spin import spin_is_here
 from gatewright.spec.errors import ConfigurationError, TableError
 
@@ -140,6 +141,8 @@ def _named(path: str) -> object:
 class Options:
     """What is asked for.
 
+    `spin_mutants` is how many mutants are judged by the explorer and by Spin, drawn with `seed` too.
+
     `mutants` is how many are drawn with `seed`: ``None`` for all of them, 0 for none. `least_score` is the part of them
     that must be noticed, those not counted that are no other table or may survive for a reason.
     """
@@ -148,6 +151,7 @@ class Options:
     mutants: int | None = 100
     seed: int = 1
     spin: bool = True
+    spin_mutants: int = 0
     least_score: float = 1.0
     json: bool = False
 
@@ -161,6 +165,8 @@ class Result:
     report: Report | None = None
     score: Score | None = None
     spin: tuple[Agreement, ...] | None = None
+    spin_mutants: Mapping[str, Agreement] = attrs.field(factory=dict[str, Agreement])
+    """By the name of the mutant."""
     spin_available: bool = False
     least_score: float = 1.0
 
@@ -206,6 +212,12 @@ class Result:
                     f"spin disagrees at {dict(each.values)}: {each.explorer} and {each.spin}, {each.states} and "
                     f"{each.spin_states} states"
                 )
+        for name, each in self.spin_mutants.items():
+            if not each.agreed:
+                yield (
+                    f"spin disagrees on a mutant: {name}: {each.explorer} and {each.spin}, {each.states} and "
+                    f"{each.spin_states} states"
+                )
 
     def as_dict(self) -> dict[str, Any]:
         """In the types of JSON; a layer that was left out has counts of 0, and ``None`` for its verdict."""
@@ -231,7 +243,9 @@ class Result:
             },
             "spin": {
                 "available": self.spin_available,
-                "agreed": None if self.spin is None else all(each.agreed for each in self.spin),
+                "agreed": None
+                if self.spin is None
+                else all(each.agreed for each in (*self.spin, *self.spin_mutants.values())),
                 "bounds": [each.as_dict() for each in self.spin or ()],
             },
         }
@@ -322,6 +336,19 @@ def prove(subject: Subject, options: Options, watch: Watch) -> Result:
                 found.append(compare(table, environment, each))
                 done()
             result.spin = tuple(found)
+        if options.spin_mutants:
+            with watch.layer("L3  Spin, mutants", options.spin_mutants) as done:
+                drawn = sampled(
+                    table,
+                    environment,
+                    (subject.stages or (bounds,))[0],
+                    size=options.spin_mutants,
+                    seed=options.seed,
+                    without_deadline=subject.without_deadline,
+                )
+                for mutant, agreement in drawn:
+                    result.spin_mutants = {**result.spin_mutants, mutant.name: agreement}
+                    done()
     return result
 
 
@@ -379,12 +406,21 @@ def _lines(subject: Subject, result: Result) -> Iterator[str]:
         for each in result.spin:
             at = ", ".join(f"{name}={value}" for name, value in each.values.items())
             yield f"              {each.spin_states:,} states{f' at {at}' if at else ''}"
+        if result.spin_mutants:
+            yield _mutants_of_spin(result.spin_mutants.values())
     elif not result.spin_available:
         yield "L3  spin      left out: spin is not here (apt install spin build-essential)"
     if result.reasons:
         yield ""
     yield from result.reasons
     yield f"\n{'It does not hold.' if result.reasons else 'It holds.'}"
+
+
+def _mutants_of_spin(found: Collection[Agreement]) -> str:
+    agreed = sum(each.agreed for each in found)
+    counts = Counter(each.explorer for each in found)
+    classes = ", ".join(f"{counts[name]} {name}" for name in sorted(counts))
+    return f"              {agreed} of {len(found)} mutants agree: {classes}"
 
 
 def parse_values(texts: Sequence[str]) -> dict[str, int]:

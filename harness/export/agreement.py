@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import Enum
 from typing import Any, Final
 
 import attrs
 
 from gatewright.harness.explore.environment import Environment
-from gatewright.harness.explore.mutants import Mutant
+from gatewright.harness.explore.mutants import Mutant, mutants
 from gatewright.harness.explore.program import Compiler
 from gatewright.harness.explore.properties import Shape
 from gatewright.harness.explore.search import Bounds, explore
@@ -22,7 +25,11 @@ _UNSAFE: Final = {"safety", "edge", "illegal"}
 
 @attrs.frozen(kw_only=True)
 class Agreement:
-    """What both found at one bound; `explorer` and `spin` are ``holds`` or what broke."""
+    """What both found at one bound.
+
+    `explorer` is ``holds`` or the class of the nearest fault (``safety``, ``edge``, ``illegal``), `spin` ``holds`` or the
+    classes of all that it found.
+    """
 
     values: Mapping[str, int]
     states: int
@@ -34,10 +41,10 @@ class Agreement:
 
     @property
     def agreed(self) -> bool:
-        """The verdicts are the same, and where nothing broke, the states as many."""
-        if (self.explorer == "holds") != (self.spin == "holds"):
-            return False
-        return self.explorer != "holds" or self.states == self.spin_states
+        """Both hold and have as many states, or Spin found what the explorer did."""
+        if self.explorer == "holds":
+            return self.spin == "holds" and self.states == self.spin_states
+        return self.explorer in self.spin.split(", ")
 
     def as_dict(self) -> dict[str, Any]:
         """In the types of JSON."""
@@ -72,18 +79,18 @@ def compare(table: Table, environment: Environment, bounds: Bounds, compiler: Co
         states=report.states,
         spin_states=found.states,
         explorer=report.verdict if report.verdict in _UNSAFE else "holds",
-        spin=found.violated or "holds",
+        spin=", ".join(sorted(found.verdicts)) or "holds",
         seconds=found.seconds,
     )
 
 
 def compared(
-    table: Table, environment: Environment, bounds: Bounds, mutants: Iterable[Mutant]
+    table: Table, environment: Environment, bounds: Bounds, every: Iterable[Mutant]
 ) -> Iterator[tuple[Mutant, Agreement]]:
     """Asks both of each mutant of `table` that reaches an explorer: those that lint refuses are left out."""
     around = judged(environment)
     compiler = Compiler(table, around, around.properties)
-    for mutant in mutants:
+    for mutant in every:
         if any(True for _ in mutant.table.findings(mutant.table.rows)):
             continue
         try:
@@ -92,6 +99,27 @@ def compared(
             continue  # so the compiler refuses it, or it has no end
         finally:
             compiler.forget_all_but(table.rows)
+
+
+def sampled(
+    table: Table,
+    environment: Environment,
+    bounds: Bounds,
+    *,
+    size: int,
+    seed: int,
+    without_deadline: Callable[[Table, Enum], Table] | None = None,
+) -> Iterator[tuple[Mutant, Agreement]]:
+    """Asks both of `size` mutants of the rows that are taken within these bounds, drawn with `seed`.
+
+    A mutant with more than ten times as many states is no use to either and is passed over.
+    """
+    report = explore(table, judged(environment), bounds, coverage=False)
+    rows = [row for row in table.rows if row.id in report.taken]
+    every = list(mutants(table, rows, without_deadline=without_deadline))
+    random.Random(seed).shuffle(every)
+    limit = attrs.evolve(bounds, most=10 * report.states + 1000)
+    yield from itertools.islice(compared(table, environment, limit, every), size)
 
 
 def judged(environment: Environment) -> Environment:

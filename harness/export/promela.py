@@ -74,6 +74,7 @@ class _Model:
             first = beginnings[0][name] if len(beginnings) == 1 else 0
             yield f"{_type(variable)} {self._variable(name)} = {first};{meaning}"
         yield "hidden byte changed;"
+        yield "hidden byte legal = 0, safe = 0; /* they name what is asserted, and are never true */"
         for name, kind in self._hidden.items():
             yield f"hidden {kind} {name};"
         yield ""
@@ -127,7 +128,7 @@ class _Model:
         yield "  do"
         writer = Writer(_PROMELA, lambda name: self._name(name, _NOTHING))
         for item in self._plan.shaped(Shape.ALWAYS):
-            yield f"  :: !({writer.truth(term(item.expression))}) -> assert(false) {_comment(item.name)}"
+            yield f"  :: !({writer.truth(term(item.expression))}) -> assert(safe) {_comment(item.name)}"
         for action in self._plan.environment.actions:
             choices = [
                 cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,)
@@ -173,7 +174,7 @@ class _Model:
             said = _comment("; ".join(rows for _, rows in where))
             yield f"     :: {_in(state for state, _ in where)} -> {said}"
             yield f"        {body}"
-        yield f"     :: else -> {'skip' if action.hostile else 'assert(false) /* there is no row */'}"
+        yield f"     :: else -> {'skip' if action.hostile else 'assert(legal) /* there is no row */'}"
         yield "     fi;"
         yield "     if :: changed -> forget();"
         yield from checks
@@ -200,17 +201,19 @@ class _Model:
         def done(plan: RowPlan) -> str:
             if plan.refuses:
                 allowed = action.hostile or plan.row.event in self._plan.table.commands
-                return "skip" if allowed else "assert(false)"
+                return "skip" if allowed else "assert(legal)"
             parts = [*updates, *(self._assign(name, value, writer) for name, value in plan.assigns)]
             parts += [f"{_fact(name)} = {values[plan.number]};" for name, values in facts.items()]
-            parts += ["assert(false);" for name in plan.unwritten if name not in action.updates]
+            parts += ["assert(legal);" for name in plan.unwritten if name not in action.updates]
             return " ".join([*parts, "changed = 1"])
 
         if len(cell) == 1 and cell[0][0] == _PROMELA.true:
             return done(cell[0][1])
         options = " ".join(f":: {guard} -> {done(plan)}" for guard, plan in cell)
-        overlaps = "".join(f"assert(!({one} && {other})); " for (one, _), (other, _) in itertools.combinations(cell, 2))
-        return f"{overlaps}if {options} :: else -> assert(false) fi"
+        overlaps = "".join(
+            f"assert(legal || !({one} && {other})); " for (one, _), (other, _) in itertools.combinations(cell, 2)
+        )
+        return f"{overlaps}if {options} :: else -> assert(legal) fi"
 
     # -- properties of steps -------------------------------------------------------------------------------------------
 

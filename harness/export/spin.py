@@ -15,7 +15,8 @@ import attrs
 from gatewright.spec.errors import GatewrightError
 
 _COMPILE: Final = ("-O0", "-w", "-DSAFETY", "-DNOREDUCE", "-DVECTORSZ=2048")
-"""Without reductions: every state in full, as the explorer has them."""
+"""Without reductions: every state in full, as the explorer has them. Optimising the code of the model takes three times
+as long as not to, and saves nothing that could be measured."""
 _WRITE: Final = ("-o1", "-o2")
 """Neither forgets values that nobody reads any more nor leaves out variables that nobody reads."""
 _DEPTHS: Final = (1_000_000, 20_000_000)
@@ -31,12 +32,15 @@ class SpinResult:
     """What Spin found.
 
     `states` are those of the exploration: the one that Spin stores before it has chosen a beginning, where there is a
-    choice, does not count. `violated` is Spin's word on the first broken assertion, empty when none broke.
+    choice, does not count. `violated` is Spin's word on the first broken assertion, empty when none broke. Spin goes deep
+    first and goes on after a fault, so `verdicts` has every class of what is wrong, in the explorer's words (``safety``,
+    ``edge``, ``illegal``); the nearest fault, which is the explorer's, must be among them.
     """
 
     states: int
     transitions: int
     violated: str
+    verdicts: frozenset[str]
     seconds: float
 
     @property
@@ -70,7 +74,7 @@ def run_spin(model: str, *, seconds: float = 600.0) -> SpinResult:
         _run(["cc", *_COMPILE, "-o", "pan", "pan.c"], where, seconds)
         said = ""
         for depth in _DEPTHS:
-            said = _run(["./pan", "-w22", f"-m{depth}"], where, seconds)
+            said = _run(["./pan", "-w22", "-c0", f"-m{depth}"], where, seconds)
             if "max search depth too small" not in said:
                 break
     stored = re.search(r"(\S+) states, stored", said)
@@ -85,9 +89,17 @@ def run_spin(model: str, *, seconds: float = 600.0) -> SpinResult:
     return SpinResult(
         states=round(float(stored[1])) - choice,
         transitions=round(float(steps[1])),
+        verdicts=frozenset(
+            map(_verdict, re.findall(r"^pan:\d+: (assertion violated.*?)\s*\(at depth", said, re.MULTILINE))
+        ),
         violated="" if int(errors[1]) == 0 else broken[1] if broken else "an error without a name",
         seconds=time.monotonic() - began,
     )
+
+
+def _verdict(violated: str) -> str:
+    asserted = re.match(r"assertion violated \(*(\w+)", violated)
+    return {"legal": "illegal", "safe": "safety"}.get("" if asserted is None else asserted[1], "edge")
 
 
 def _unfinished(said: str) -> SpinError:

@@ -27,8 +27,8 @@ _UNSAFE: Final = {"safety", "edge", "illegal"}
 class Agreement:
     """What both found at one bound.
 
-    `explorer` is ``holds`` or the class of the nearest fault (``safety``, ``edge``, ``illegal``), `spin` ``holds`` or the
-    classes of all that it found.
+    `explorer` is ``holds`` or the class of the nearest fault (``safety``, ``edge``, ``illegal``), `spin` is ``holds``
+    or the classes of all that it found.
     """
 
     values: Mapping[str, int]

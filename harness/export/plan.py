@@ -52,6 +52,10 @@ class Plan:
     """
 
     def __init__(self, table: Table, environment: Environment, bounds: Bounds) -> None:
+        for wanted, found in ((Table, table), (Environment, environment)):
+            if not isinstance(found, wanted):
+                what = f"a{'n' * (wanted is Environment)} {wanted.__name__} is wanted, and this is a"
+                raise TableError(f"{what} {type(found).__name__}{'; call it' * callable(found)}")
         self.table = table
         self.environment = environment
         self.variables = {variable.name: variable for variable in (*table.variables, *environment.variables)}

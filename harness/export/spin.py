@@ -32,9 +32,9 @@ class SpinResult:
     """What Spin found.
 
     `states` are those of the exploration: the one that Spin stores before it has chosen a beginning, where there is a
-    choice, does not count. `violated` is Spin's word on the first broken assertion, empty when none broke. Spin goes deep
-    first and goes on after a fault, so `verdicts` has every class of what is wrong, in the explorer's words (``safety``,
-    ``edge``, ``illegal``); the nearest fault, which is the explorer's, must be among them.
+    choice, does not count. `violated` is Spin's word on the first broken assertion, empty when none broke. Spin goes
+    deep first and goes on after a fault, so `verdicts` has every class of what is wrong, in the explorer's words
+    (``safety``, ``edge``, ``illegal``); the nearest fault, which is the explorer's, must be among them.
     """
 
     states: int

@@ -55,10 +55,11 @@ def tla(
     Raises:
         TableError: when an expression or a name cannot be said in TLA+, or names what is not there.
     """
+    plan = Plan(table, environment, bounds)
     name = name or re.sub(r"\W+", "_", table.name, flags=re.ASCII).strip("_") or "machine"
     if IDENTIFIER.fullmatch(name) is None or name in RESERVED:
         raise TableError(f"{name!r} cannot name a module of TLA+; use letters, digits and _, and begin with a letter")
-    module = _Module(Plan(table, environment, bounds))
+    module = _Module(plan)
     return TlaModule(name=name, text="\n".join(module.lines(name)) + "\n", config="\n".join(module.config()) + "\n")
 
 

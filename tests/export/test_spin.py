@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import attrs
 import pytest
+from rich.console import Console
 
 from examples.door_lock import door
+from gatewright.harness.check import Options, Subject, Watch, prove
 from gatewright.harness.explore import Bounds, Property, always, edge, flag
 from gatewright.harness.explore.gateway import MUTATION_STAGES, without_deadline
 from gatewright.harness.explore.gateway_environment import gateway_environment
@@ -87,6 +89,17 @@ def test_what_does_not_hold_is_seen_by_both(broken: Property) -> None:
     found = compare(door.table(), environment, Bounds())
     assert found.agreed
     assert found.spin == ("safety" if broken.shape == "always" else "edge")
+
+
+def test_a_check_has_spin_judge_as_many_mutants_as_are_asked_for() -> None:
+    subject = Subject(table=door.table(), environment=door.ENVIRONMENT)
+    result = prove(subject, Options(mutants=0, spin_mutants=3), Watch(Console(quiet=True)))
+    assert len(result.spin_mutants) == 3
+    assert result.reasons == []
+    name, agreed = next(iter(result.spin_mutants.items()))
+    result.spin_mutants = {name: attrs.evolve(agreed, spin="holds", explorer="edge")}
+    assert result.reasons[0].startswith(f"spin disagrees on a mutant: {name}: edge and holds")
+    assert result.as_dict()["spin"]["agreed"] is False
 
 
 def test_a_model_that_spin_refuses_is_an_error() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import json
 import sys
 from collections import Counter
@@ -342,11 +343,10 @@ def prove(subject: Subject, options: Options, watch: Watch) -> Result:
                     table,
                     environment,
                     (subject.stages or (bounds,))[0],
-                    size=options.spin_mutants,
                     seed=options.seed,
                     without_deadline=subject.without_deadline,
                 )
-                for mutant, agreement in drawn:
+                for mutant, agreement in itertools.islice(drawn, options.spin_mutants):
                     result.spin_mutants = {**result.spin_mutants, mutant.name: agreement}
                     done()
     return result

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
@@ -106,20 +105,19 @@ def sampled(
     environment: Environment,
     bounds: Bounds,
     *,
-    size: int,
     seed: int,
     without_deadline: Callable[[Table, Enum], Table] | None = None,
 ) -> Iterator[tuple[Mutant, Agreement]]:
-    """Asks both of `size` mutants of the rows that are taken within these bounds, drawn with `seed`.
+    """Asks both of the mutants of rows that are taken within these bounds, in an order that `seed` draws.
 
-    A mutant with more than ten times as many states is no use to either and is passed over.
+    Mutants of other rows are the table itself there. One with more than ten times as many states is passed over.
     """
     report = explore(table, judged(environment), bounds, coverage=False)
     rows = [row for row in table.rows if row.id in report.taken]
     every = list(mutants(table, rows, without_deadline=without_deadline))
     random.Random(seed).shuffle(every)
     limit = attrs.evolve(bounds, most=10 * report.states + 1000)
-    yield from itertools.islice(compared(table, environment, limit, every), size)
+    yield from compared(table, environment, limit, every)
 
 
 def judged(environment: Environment) -> Environment:

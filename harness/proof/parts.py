@@ -25,7 +25,7 @@ from gatewright.harness.explore.mutants import Judge, Mutant, explained, mutants
 from gatewright.harness.explore.projection import Projection
 from gatewright.harness.explore.search import Bounds, search
 from gatewright.harness.explore.ways import Ways
-from gatewright.harness.export.agreement import compare, compared
+from gatewright.harness.export.agreement import compare, sampled
 from gatewright.harness.monitor import InvariantViolated
 from gatewright.harness.proof.pool import spread
 from gatewright.harness.proof.record import Figures
@@ -157,10 +157,13 @@ def spin(task: Task) -> Figures:
     subject = shipped()
     bounds = (*subject.spin, *(Bounds(values=values) for values in SPIN_BOUNDS)) if task.first == 0 else ()
     agreements = [compare(subject.table, subject.environment, each) for each in bounds]
-    every = list(mutants(subject.table, subject.table.rows, without_deadline=gateway.without_deadline))
-    random.Random(ORDER_SEED).shuffle(every)
-    small = attrs.evolve(gateway.MUTATION_STAGES[0], most=200_000)
-    tried = compared(subject.table, subject.environment, small, every)
+    tried = sampled(
+        subject.table,
+        subject.environment,
+        gateway.MUTATION_STAGES[0],
+        seed=ORDER_SEED,
+        without_deadline=gateway.without_deadline,
+    )
     verdicts: Counter[str] = Counter()
     for mutant, agreement in itertools.islice(tried, task.first, task.first + task.count):
         if not agreement.agreed:

@@ -36,7 +36,7 @@ from gatewright.spec.events import (
     WriteBlocked,
 )
 from gatewright.transport.frames import Received
-from gatewright.transport.inflate import MAX_MESSAGE_BYTES, InflateError, Inflater, Plain, TooLarge
+from gatewright.transport.inflate import MAX_MESSAGE_BYTES, InflateError, Inflater, Plain, TooLarge, inflate_many
 from gatewright.transport.limiter import SendLimiter
 from gatewright.transport.outbox import Fate, Outbox
 from gatewright.transport.seams import ConnectionUnavailable, StreamOpener
@@ -267,24 +267,18 @@ class Connection:
         if self._plain and not (inbox and isinstance(inbox[-1], TooLarge)):  # it is always the last
             self._inbox, self._messages = [], cast("list[str | bytes]", inbox)
             return
-        inflate = self._inflater.feed
-        taken = size = 0
-        for message in inbox:
-            taken += 1
-            if isinstance(message, TooLarge):
-                self._violation = message
-                break
-            try:
-                whole = inflate(message)
-            except InflateError as error:
-                self._violation = error
-                break
-            if whole is not None:
-                messages.append(whole)
-                size += len(whole)
-                if size >= _ENOUGH:
-                    break
-        del inbox[:taken]
+        last = inbox.pop() if inbox and isinstance(inbox[-1], TooLarge) else None
+        rest = iter(cast("list[str | bytes]", inbox))
+        try:
+            inflate_many(self._inflater, rest, messages, _ENOUGH)
+        except InflateError as error:
+            self._violation = error
+        self._inbox = list(rest)
+        if isinstance(last, TooLarge):
+            if self._inbox or self._violation is not None:
+                self._inbox.append(last)
+            else:
+                self._violation = last
 
     async def _closed(self, websocket: WebSocketConnection) -> ConnectionOutcome:
         """Waits for the end, and until everything before it was fed."""

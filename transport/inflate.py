@@ -95,6 +95,33 @@ class Inflater(Protocol):
         ...
 
 
+def inflate_many(inflater: Inflater, messages: Iterator[str | bytes], found: list[str | bytes], enough: int) -> None:
+    """Feeds `messages` to an inflater, until there are no more or `enough` bytes are found.
+
+    What it has looked at is gone from the iterator, the one that it stumbled over included.
+
+    Args:
+        inflater: of the connection that they came on.
+        messages: of the websocket, in order.
+        found: gets the gateway's messages.
+        enough: bytes after which it stops.
+
+    Raises:
+        InflateError: as :meth:`Inflater.feed` does; what came before is in `found`.
+    """
+    if type(inflater) is _ZlibStream:
+        inflater.feed_many(messages, found, enough)
+        return
+    size = 0
+    for message in messages:
+        whole = inflater.feed(message)
+        if whole is not None:
+            found.append(whole)
+            size += len(whole)
+            if size >= enough:
+                return
+
+
 def compression(value: Compression | CompressionName) -> Compression:
     """The compression that a user asks for.
 
@@ -181,14 +208,44 @@ class _ZlibStream:
         if context is None:
             raise CorruptCompression("the zlib stream was given up before")
         self._context, self._parts = None, []  # put back if all goes well: an error poisons the stream (P77)
-        size, rest = self._size, message
-        if not self._tail and len(message) <= PIECE and self._limit >= STEP and message[-4:] == _FLUSHED:
-            # Nearly always a message is small, comes in one piece, and is done with one call.
-            part = _decompress(context, message, STEP)
-            if len(part) < STEP and not context.eof:
-                self._context = context
-                return part or None
-            parts, size, rest = [part], len(part), context.unconsumed_tail
+        return self._go_on(context, message, parts, self._size, message)
+
+    def feed_many(self, messages: Iterator[str | bytes], found: list[str | bytes], enough: int) -> None:
+        """See :func:`inflate_many`."""
+        size = 0
+        for message in messages:
+            context = self._context
+            whole: str | bytes | None
+            if (
+                type(message) is bytes
+                and message[-4:] == _FLUSHED
+                and context is not None
+                and not self._tail
+                and len(message) <= PIECE
+                and self._limit >= STEP
+            ):
+                # Nearly always a message is small, comes in one piece, and is done with one call.
+                try:
+                    part = context.decompress(message, STEP)
+                except zlib.error as error:
+                    self._context = None
+                    raise _damaged(error) from None
+                whole = part or None
+                if len(part) >= STEP or context.eof:
+                    self._context = None
+                    whole = self._go_on(context, message, [part], len(part), context.unconsumed_tail)
+            else:
+                whole = self.feed(message)
+            if whole is not None:
+                found.append(whole)
+                size += len(whole)
+                if size >= enough:
+                    return
+
+    def _go_on(
+        self, context: _ZlibContext, message: bytes, parts: list[bytes], size: int, rest: bytes
+    ) -> str | bytes | None:
+        """Inflates the `rest` of a message of which there are `parts`; if that goes well, the stream goes on."""
         if not context.eof:
             size = _inflate(context, rest, parts, size, self._limit)
         if context.unused_data:
@@ -265,7 +322,11 @@ def _decompress(context: _ZlibContext, data: bytes | memoryview, most: int) -> b
     try:
         return context.decompress(data, most)
     except zlib.error as error:
-        raise CorruptCompression(f"the zlib data are damaged ({error})") from None
+        raise _damaged(error) from None
+
+
+def _damaged(error: zlib.error) -> CorruptCompression:
+    return CorruptCompression(f"the zlib data are damaged ({error})")
 
 
 def _pieces(data: bytes) -> Iterator[memoryview]:

@@ -27,6 +27,7 @@ from gatewright.transport.inflate import (
     Inflater,
     TooLarge,
     compression,
+    inflate_many,
     inflater,
 )
 from tests.support.compression import ALL, COMPRESSED, PAYLOAD, STREAMS, ZLIB, ZSTD_LIBRARY, deflater, needs_zstd
@@ -375,3 +376,62 @@ def test_only_a_stream_is_asked_for_in_the_url() -> None:
         "zstd-stream": "zstd-stream",
         "payload": None,
     }
+
+
+# -- many at once ------------------------------------------------------------------------------------------------------
+
+
+def one_by_one(inflating: Inflater, frames: Sequence[str | bytes]) -> list[object]:
+    found: list[object] = []
+    for frame in frames:
+        try:
+            whole = inflating.feed(frame)
+        except InflateError as error:
+            found.append((type(error), str(error)))
+        else:
+            if whole is not None:
+                found.append(whole)
+    return found
+
+
+def in_bursts(inflating: Inflater, frames: Sequence[str | bytes], enough: int) -> list[object]:
+    found: list[object] = []
+    rest = iter(frames)
+    while True:
+        whole: list[str | bytes] = []
+        try:
+            inflate_many(inflating, rest, whole, enough)
+        except InflateError as error:
+            found += [*whole, (type(error), str(error))]
+            continue
+        found += whole
+        if sum(map(len, whole)) < enough:
+            return found
+
+
+@ALL
+@given(
+    messages=st.lists(st.binary(min_size=1, max_size=200), max_size=8),
+    cuts=st.lists(st.integers(1, 40), max_size=8),
+    strange=st.lists(
+        st.tuples(st.integers(0, 12), st.sampled_from(["text", "", b"", b"\x00" * 9, FLUSHED])), max_size=2
+    ),
+    enough=st.integers(1, 300),
+)
+@example(messages=[bytes(2 * STEP), b"after"], cuts=[], strange=[], enough=1 << 30)
+@example(messages=[b"a", b"b", b"c"], cuts=[], strange=[(1, b"damage" + FLUSHED)], enough=1 << 30)
+def test_many_at_once_are_what_each_would_be_by_itself(
+    kind: Compression, messages: list[bytes], cuts: list[int], strange: list[tuple[int, str | bytes]], enough: int
+) -> None:
+    """Whole, cut into several frames, among text and damage; an error comes where it would, and so what follows."""
+    deflate = deflater(kind)
+    frames: list[str | bytes] = [deflate(message) for message in messages]
+    for place, cut in enumerate(cuts[: len(frames)]):
+        frame = frames[2 * place]
+        frames[2 * place : 2 * place + 1] = [frame[:cut], frame[cut:]] if kind in _CUT else [frame, ""]
+    for place, what in strange:
+        frames.insert(place, what)
+    assert in_bursts(inflater(kind), frames, enough) == one_by_one(inflater(kind), frames)
+
+
+_CUT = frozenset({Compression.ZLIB_STREAM, Compression.ZSTD_STREAM})

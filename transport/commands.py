@@ -54,8 +54,12 @@ def encode_command(command: UserCommand) -> bytes:
 
     Raises:
         PayloadTooLarge: if it has more than 4096 bytes (P54).
-        ConfigurationError: if it holds text that is not Unicode.
+        ConfigurationError: if it is no command, or holds text that is not Unicode.
     """
+    if not isinstance(command, UserCommand):  # pyright: ignore[reportUnnecessaryIsInstance] # not all use a type checker
+        raise ConfigurationError(
+            f"what is sent must be a command such as gatewright.UpdatePresence, not {type(command).__name__}"
+        )
     return encode_payload(command.op, command.payload())
 
 

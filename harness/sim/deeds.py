@@ -22,6 +22,7 @@ from gatewright.harness.fake.script import (
     RequestHeartbeat,
     Send,
 )
+from gatewright.harness.sim.misuse import CALLS, VALUES, refused, refused_call
 from gatewright.harness.sim.network import Network
 from gatewright.harness.sim.scenario import CODES, FATAL_CODES, Act, Deed
 from gatewright.spec.errors import GatewrightError
@@ -102,6 +103,10 @@ class Stage:
                 self._serve(Send(_OUT_OF_TURN[number % len(_OUT_OF_TURN)]))
             case Deed.SILENCE:
                 self._serve(Dark(reading=bool(number % 2)))
+            case Deed.INSPECT:
+                self._inspect()
+            case Deed.MISUSE:
+                self._users.start_soon(self._misuse)
             case Deed.STREAM:
                 self._users.start_soon(self._stream, number)
             case Deed.DISPATCHES:
@@ -109,10 +114,36 @@ class Stage:
                     self._serve(Dispatch("MESSAGE_CREATE", {"content": "hello"}))
             case Deed.LARGE:
                 self._serve(Dispatch("MESSAGE_CREATE", {"content": "x" * (70_000 if number % 4 == 3 else 3_000)}))
-            case Deed.PRESENCE | Deed.MEMBERS | Deed.CHUNKS | Deed.SOUNDS | Deed.CHANNELS | Deed.VOICE | Deed.FLOOD:
+            case (
+                Deed.PRESENCE
+                | Deed.MEMBERS
+                | Deed.CHUNKS
+                | Deed.SOUNDS
+                | Deed.CHANNELS
+                | Deed.VOICE
+                | Deed.FLOOD
+                | Deed.PRUNE
+            ):
                 self._ask(act)
             case _:
                 self._harm(act)
+
+    async def _misuse(self) -> None:
+        """Everything that can be got wrong."""
+        for make in VALUES:
+            assert refused(make), "a value that there is not was taken"
+        for call in CALLS:
+            assert await refused_call(call, self.shard), "a call that cannot be meant was taken"
+
+    def _inspect(self) -> None:
+        """Reads everything that there is to read; it must be possible at any time."""
+        shard = self.shard
+        for told in (
+            shard, shard.session_refused, shard.counts, shard.latency, shard.beats, shard.not_ready_since,
+            shard.metrics(), shard.snapshot(), shard.dropped, shard.unacked, shard.explain("connect"),
+            shard.explain("suspend", wanted="ready"), list(shard.journal),
+        ):  # fmt: skip
+            str(told)
 
     def leave_alone(self, until: float, *, passes: int = 0) -> None:
         """The consumer takes nothing before this time, and is late by some passes of the loop then."""
@@ -191,6 +222,10 @@ class Stage:
                 self._call(lambda: shard.request_members(GUILD, query="a", limit=1 + number, wait=wait))
             case Deed.CHUNKS:
                 self._call(self._chunks)
+            case Deed.PRUNE:
+                self._call(lambda: shard.request_members(GUILD, user_ids=["5", "6"], wait=wait))
+                self._call(lambda: shard.member_chunks(GUILD, query="", limit=0).gather())
+                self._call(lambda: shard.update_voice_state(GUILD, None, timeout=30.0, wait=wait))
             case Deed.SOUNDS:
                 self._call(lambda: shard.request_soundboard_sounds([GUILD], wait=wait))
             case Deed.CHANNELS:

@@ -8,7 +8,17 @@ import attrs
 
 from gatewright.harness.fake.faults import FAULTS, Phase
 from gatewright.harness.sim.choices import Source, pick
-from gatewright.harness.sim.scenario import FEWEST_FAULTS, INTENTS, Act, Deed, Gate, Registering, Scenario
+from gatewright.harness.sim.scenario import (
+    FEWEST_FAULTS,
+    INTENTS,
+    Act,
+    Consumer,
+    Deed,
+    Gate,
+    Registering,
+    Scenario,
+    Way,
+)
 from gatewright.harness.sim.themes import themed
 from gatewright.spec.session import Session
 from gatewright.spec.settings import Settings
@@ -40,6 +50,9 @@ _SMALL: Final = {
     "max_paused_beats": 1,
 }
 _STATES: Final = tuple(state for state in State if state not in {State.IDLE, State.STOPPED, State.FAILED})
+_KEPT: Final = Session(id="kept", resume_url=None, seq=3, intents=int(INTENTS))
+_FILES: Final = ("", _KEPT.to_json(), "no session", attrs.evolve(_KEPT, intents=0).to_json())
+"""What is in the file of a session: it is not there, or it holds one, or nonsense, or one with other intents."""
 _DEEDS: Final = tuple(deed for deed in Deed if deed not in {Deed.STOP, Deed.BAN})
 
 
@@ -81,7 +94,12 @@ def _mixed(source: Source, *, seeds: bool) -> Scenario:
         queue=_queue(source),
         manual=source.below(6) == 5,
         stored=source.below(6) == 5,
+        file=pick(source, _FILES) if source.below(16) == 15 else None,
         http=source.below(8) == 7,
+        cached=source.below(8) == 7,
+        way=pick(source, tuple(Way)[1:]) if source.below(16) == 15 else Way.MEMORY,
+        consumer=pick(source, (Consumer.ALL, Consumer.ALL, Consumer.SOME, Consumer.SINK)),
+        logged=source.below(16) == 15,
         registering=pick(source, tuple(Registering)) if source.below(_RARELY) == _RARELY - 1 else Registering.FINE,
         gates=gates,
         metadata=metadata,
@@ -91,7 +109,8 @@ def _mixed(source: Source, *, seeds: bool) -> Scenario:
         network_seed=source.below(2**32) if seeds else None,
         schedule_seed=source.below(2**32) if seeds else None,
     )
-    return attrs.evolve(scenario, stored=scenario.stored and scenario.session is None)
+    alone = scenario.session is None
+    return attrs.evolve(scenario, stored=scenario.stored and alone, file=scenario.file if alone else None)
 
 
 def _act(source: Source) -> Act:

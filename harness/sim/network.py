@@ -6,6 +6,7 @@ to chance is asked of a source, so that one list of numbers brings a whole netwo
 
 from __future__ import annotations
 
+import errno
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -29,8 +30,9 @@ _CUTS: Final = (0, 0, 0, 0, 0, 1, 2, 3, 7, 20)
 class Pipe:
     """One direction of a stream."""
 
-    def __init__(self, chance: Source) -> None:
+    def __init__(self, chance: Source, *, whole: bool = False) -> None:
         self._chance = chance
+        self._whole = whole
         self._segments: deque[tuple[float, bytes]] = deque()
         self._size = 0
         self._ended = False
@@ -54,7 +56,7 @@ class Pipe:
             self._check_writer()
             room = self.limit - self._size
             if room > 0:
-                piece = bytes(view[:room])
+                piece = bytes(view if self._whole else view[:room])
                 view = view[len(piece) :]
                 self._put(piece)
                 if not view:
@@ -113,7 +115,8 @@ class Pipe:
         found = bytearray(self._segments.popleft()[1])
         while self._segments and self._segments[0][0] <= now and self._chance.below(2) == 0:
             found += self._segments.popleft()[1]
-        cut = _CUTS[self._chance.below(len(_CUTS))] or len(found)
+        cut = 0 if self._whole else _CUTS[self._chance.below(len(_CUTS))]
+        cut = cut or len(found)
         cut = min(cut, len(found), len(found) if most is None else most)
         if cut < len(found):
             self._segments.appendleft((now, bytes(found[cut:])))
@@ -199,12 +202,16 @@ class Stream(trio.abc.Stream):
 
     async def aclose(self) -> None:
         """Closes both directions; idempotent."""
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+    def close(self) -> None:
+        """The same, at once."""
         if not self._closed:
             self._closed = True
             self._outgoing.close_writing()
             self._incoming.close_reading()
             self._on_close()
-        await trio.lowlevel.checkpoint()
 
 
 @attrs.define(eq=False)
@@ -260,13 +267,15 @@ class Network:
     ) -> None:
         self._serve = serve
         self._nursery = nursery
-        self._chance = chance
+        self.chance = chance
         self._unreachable = unreachable
         self.links: list[Link] = []
         self.refuse = 0
         """How many of the next connections are refused."""
         self.hang = 0
         """How many of the next connections are neither accepted nor refused."""
+        self.healed = False
+        """Whether it was, once."""
         self.open = 0
         """Streams whose client's end is open."""
         self.most_open = 0
@@ -274,14 +283,32 @@ class Network:
 
     async def __call__(self, url: GatewayUrl) -> trio.abc.Stream:
         """See :class:`~gatewright.transport.seams.StreamOpener`."""
-        await trio.sleep(_LATENCIES[self._chance.below(len(_LATENCIES))])
+        try:
+            return await self.connect(self._serve, known=not str(url).startswith(self._unreachable))
+        except ConnectionRefusedError:
+            raise ConnectionUnavailable(ConnectError.NETWORK, "connection refused") from None
+
+    async def connect(
+        self, serve: Callable[[trio.abc.Stream], Awaitable[object]], *, known: bool = True, whole: bool = False
+    ) -> Stream:
+        """The client's end of a new connection, whose other end `serve` has.
+
+        Args:
+            serve: the server.
+            known: whether there is one.
+            whole: whether reads and writes are spared cuts, because what passes differs in length from life to life.
+
+        Raises:
+            ConnectionRefusedError: as the scenario has it.
+        """
+        await trio.sleep(_LATENCIES[self.chance.below(len(_LATENCIES))])
         if self.hang:
             self.hang -= 1
             await trio.sleep_forever()
-        if self.refuse or str(url).startswith(self._unreachable):
+        if self.refuse or not known:
             self.refuse = max(self.refuse - 1, 0)
-            raise ConnectionUnavailable(ConnectError.NETWORK, "connection refused")
-        up, down = Pipe(self._chance), Pipe(self._chance)
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "connection refused")
+        up, down = Pipe(self.chance, whole=whole), Pipe(self.chance, whole=whole)
         link = Link(up, down)
         self.links.append(link)
         self.open += 1
@@ -291,7 +318,7 @@ class Network:
             link.client_open = False
             self.open -= 1
 
-        self._nursery.start_soon(self._serve, Stream(up, down, lambda: None))
+        self._nursery.start_soon(serve, Stream(up, down, lambda: None))
         return Stream(down, up, closed)
 
     @property
@@ -302,5 +329,6 @@ class Network:
     def heal(self) -> None:
         """Everything passes from now on; connections that were reset stay so."""
         self.refuse = self.hang = 0
+        self.healed = True
         for link in self.links:
             link.mend()

@@ -70,6 +70,9 @@ class Deed(enum.StrEnum):
     RESET = "reset"
     CUT = "cut"
     MEND = "mend"
+    INSPECT = "inspect"
+    MISUSE = "misuse"
+    PRUNE = "prune"
     CHOKE = "choke"
     LINGER = "linger"
     SLOW = "slow"
@@ -81,6 +84,7 @@ HARMLESS: Final = frozenset(
     {
         Deed.CONNECT, Deed.RECONNECT, Deed.FORCE_IDENTIFY, Deed.SUSPEND, Deed.STOP, Deed.PRESENCE, Deed.MEMBERS,
         Deed.CHUNKS, Deed.SOUNDS, Deed.CHANNELS, Deed.VOICE, Deed.DISPATCHES, Deed.LARGE, Deed.BEAT_REQUEST, Deed.MEND,
+        Deed.INSPECT, Deed.MISUSE, Deed.PRUNE,
     }
 )  # fmt: skip
 """Deeds that are no fault."""
@@ -104,6 +108,25 @@ class Gate(enum.StrEnum):
     LATE_GRANT = "late_grant"  # the same, and says nothing before
     LATE_REFUSAL = "late_refusal"
     LATE_ESTIMATE = "late_estimate"
+
+
+class Way(enum.StrEnum):
+    """How the shard reaches the gateway."""
+
+    MEMORY = "memory"
+    TLS = "tls"
+    HTTP_PROXY = "http_proxy"
+    HTTPS_PROXY = "https_proxy"
+    SOCKS = "socks"
+    SOCKS_BY_NAME = "socks_by_name"
+
+
+class Consumer(enum.StrEnum):
+    """Who takes the dispatches."""
+
+    ALL = "all"
+    SOME = "some"  # those of some types
+    SINK = "sink"  # a sink, that they are pushed to
 
 
 class Registering(enum.StrEnum):
@@ -157,8 +180,16 @@ class Scenario:
     """Whether dispatches are acknowledged one by one."""
     stored: bool = False
     """Whether the session is kept in a store."""
+    file: str | None = None
+    """What is in a file at first in which the session is kept; it is there for ``None`` only if it is `stored`."""
     http: bool = False
     """Whether metadata come over HTTP and the simulated network."""
+    cached: bool = False
+    """Whether metadata are remembered."""
+    way: Way = Way.MEMORY
+    consumer: Consumer = Consumer.ALL
+    logged: bool = False
+    """Whether somebody reads the log."""
     registering: Registering = Registering.FINE
     gates: tuple[Gate, ...] = ()
     """How the first requests for a slot are answered; those after them are granted."""

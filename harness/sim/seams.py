@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final
+import contextlib
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from typing import Final, TypeVar
 
 import trio
 
 from gatewright.harness.sim.scenario import Gate, Late, Registering
 from gatewright.spec.events import MetadataError, SlotRefusal
 from gatewright.spec.session import Metadata, Session
+from gatewright.transport.dispatch import Dispatch
 from gatewright.transport.gate import InMemoryIdentifyGate
 from gatewright.transport.seams import GateUnavailable, IdentifyGate, MetadataUnavailable, Slot
+
+T = TypeVar("T")
 
 _LATE: Final = 3.0
 """Seconds after which a gate answers that takes no notice of being cancelled."""
@@ -163,6 +167,42 @@ class MemoryStore:
         if self.saves % 3 == 2:
             raise OSError("the disk is full, for once")
         self.session = session
+
+
+@contextlib.contextmanager
+def threads_in_line() -> Generator[None]:
+    """The task that asks a thread for something does it itself, a moment later: no life depends on a disk."""
+    before = trio.to_thread.run_sync
+    trio.to_thread.run_sync = _in_line  # type: ignore[assignment]  # fewer parameters
+    try:
+        yield
+    finally:
+        trio.to_thread.run_sync = before
+
+
+async def _in_line(function: Callable[..., T], *args: object, **_options: object) -> T:
+    await trio.sleep(0.01)
+    return function(*args)
+
+
+class Counter:
+    """A sink that counts, and has had enough after each third burst."""
+
+    def __init__(self, absence: Callable[[], Awaitable[None]]) -> None:
+        self._absence = absence
+        self._bursts = 0
+
+    def take(self, dispatches: list[Dispatch]) -> bool:
+        """See :class:`~gatewright.transport.push.Sink`."""
+        self._bursts += 1
+        for dispatch in dispatches:
+            dispatch.ack()
+        return bool(self._bursts % 3)
+
+    async def room(self) -> None:
+        """See :class:`~gatewright.transport.push.Sink`."""
+        await self._absence()
+        await trio.lowlevel.checkpoint()
 
 
 _TRANSIENT = MetadataError.TRANSIENT

@@ -14,7 +14,9 @@ import hashlib
 import logging
 import math
 import random
+import tempfile
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import Final, cast
 
 import attrs
@@ -32,23 +34,28 @@ from gatewright.harness.sim.choices import Choices
 from gatewright.harness.sim.deeds import GUILD, Stage
 from gatewright.harness.sim.network import Network
 from gatewright.harness.sim.paths import PathOfTheTable
-from gatewright.harness.sim.scenario import FATAL, FEWEST_FAULTS, INTENTS, Registering, Scenario
+from gatewright.harness.sim.scenario import FATAL, FEWEST_FAULTS, INTENTS, Consumer, Registering, Scenario
 from gatewright.harness.sim.scheduler import Scheduler, scheduled
 from gatewright.harness.sim.seams import (
+    Counter,
     MemoryMetadata,
     MemoryStore,
     RegistrationBroke,
     SimulatedGate,
     SimulatedRegistration,
     real_gate,
+    threads_in_line,
 )
+from gatewright.harness.sim.ways import opener_of
 from gatewright.spec.rows import Row
 from gatewright.spec.states import State
 from gatewright.spec.table import TABLE
 from gatewright.transport.dispatch import Dispatch
 from gatewright.transport.errors import ShardFailed, ShardStopped
-from gatewright.transport.metadata import HttpMetadataSource
+from gatewright.transport.metadata import CachedMetadataSource, HttpMetadataSource
 from gatewright.transport.queue import QueuePolicy
+from gatewright.transport.seams import SessionStore
+from gatewright.transport.session_file import FileSessionStore
 from gatewright.transport.shard import Shard
 from gatewright.transport.token import Token
 
@@ -128,6 +135,7 @@ class _Life:
     cancelled_at: float | None = None
     seconds: float = 0.0
     seen: str = ""
+    folder: str = ""
 
     def before_pass(self, number: int) -> None:
         """Called before each pass."""
@@ -180,19 +188,21 @@ class _Life:
         gate = SimulatedGate(scenario.gates, real_gate(source.random))
         token = Token(_TOKEN)
         memory = MemoryMetadata(scenario.metadata, fake.url)
+        opener = opener_of(scenario.way, network, fake)
+        metadata = HttpMetadataSource(token, base_url=fake.metadata_url, opener=opener) if scenario.http else memory
         registration = SimulatedRegistration(scenario.registering)
         shard = SimulatedShard(
             token,
             intents=INTENTS,
             registrations=[registration],
             session=scenario.session,
-            store=MemoryStore() if scenario.stored else None,
+            store=self._store(),
             settings=attrs.evolve(scenario.settings, fallback_url=fake.url),
             queue=scenario.queue,
             ack="manual" if scenario.manual else "auto",
             compress=scenario.compress,
-            metadata=HttpMetadataSource(token, base_url=fake.metadata_url, opener=network) if scenario.http else memory,
-            opener=network,
+            metadata=CachedMetadataSource(metadata) if scenario.cached else metadata,
+            opener=opener,
             gate=gate,
             random=source.random,
             wall_clock=lambda: _WALL + trio.current_time(),
@@ -284,10 +294,22 @@ class _Life:
                 if kept.cancelled_caught:
                     return
 
+    def _store(self) -> SessionStore | None:
+        if self.scenario.file is not None:
+            path = Path(self.folder) / "session.json"
+            if self.scenario.file:
+                path.write_text(self.scenario.file)
+            return FileSessionStore(path)
+        return MemoryStore() if self.scenario.stored else None
+
     async def _consume(self, shard: Shard, stage: Stage) -> None:
         unhandled: list[Dispatch] = []
         with contextlib.suppress(ShardFailed):
-            async for dispatch in shard:
+            if self.scenario.consumer is Consumer.SINK:
+                await shard.push(Counter(stage.absence))
+                return
+            some = None if self.scenario.consumer is Consumer.ALL else ("GUILD_CREATE", "MESSAGE_CREATE")
+            async for dispatch in shard if some is None else shard.events(some):
                 await stage.absence()
                 if self.scenario.manual:
                     unhandled.append(dispatch)
@@ -398,7 +420,12 @@ def attempt(
     life = _Life(scenario, network, schedule, path, rows, runtime, most_passes)
     scheduler = Scheduler(schedule, on_pass=life.before_pass)
     error: BaseException | None = None
-    with _quiet(), scheduled(scheduler):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_heard() if scenario.logged else _quiet())
+        stack.enter_context(scheduled(scheduler))
+        if scenario.file is not None:
+            stack.enter_context(threads_in_line())
+            life.folder = stack.enter_context(tempfile.TemporaryDirectory())
         try:
             trio.run(
                 life.live,
@@ -463,6 +490,27 @@ def cancellations(scenario: Scenario, *, every: int = 1) -> Iterator[Attempt]:
     passes = simulate(scenario).passes
     for number in range(0, passes, every):
         yield attempt(attrs.evolve(scenario, cancel_at=number))
+
+
+@contextlib.contextmanager
+def _heard() -> Generator[None]:
+    """Everything that a simulated shard has to say is put into words, and nobody hears it."""
+    log, handler = logging.getLogger("gatewright"), _Unheard()
+    before, propagated = log.level, log.propagate
+    log.addHandler(handler)
+    log.setLevel(logging.DEBUG)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)
+        log.propagate = propagated
+
+
+class _Unheard(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        record.getMessage()
 
 
 @contextlib.contextmanager

@@ -212,3 +212,8 @@ def test_commands_are_values() -> None:
     assert hash(command) == hash(UpdatePresence(status="dnd"))
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         command.status = "online"  # type: ignore[misc]
+
+
+def test_what_is_no_command_is_refused_in_words() -> None:
+    with pytest.raises(ConfigurationError, match="must be a command such as gatewright"):
+        encode_command({"op": 3})  # type: ignore[arg-type]

@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from gatewright.harness.explore import gateway_projection
 from gatewright.harness.proof import page, record
-from gatewright.harness.proof.parts import PARTS, Fault, Part, Task, table_digest
+from gatewright.harness.proof.parts import PARTS, Fault, Part, Task
 from gatewright.harness.proof.record import Measured
 from gatewright.spec.errors import GatewrightError
 
@@ -105,7 +106,7 @@ def _measured(name: str, part: Part, task: Task) -> Measured | None:
         command=f"make proof ARGS='--only {name}{amount}'",
         on=dt.datetime.now(dt.UTC).date().isoformat(),
         python=platform.python_version(),
-        table=table_digest(),
+        table=gateway_projection.digest(),
     )
 
 

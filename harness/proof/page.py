@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from gatewright.harness.explore.gateway_projection import digest
 from gatewright.harness.proof.invariants import invariants
 from gatewright.harness.proof.parts import PARTS
 from gatewright.harness.proof.record import Figures, Measured
@@ -14,8 +15,13 @@ from gatewright.spec.errors import ConfigurationError
 _BLOCK: Final = re.compile(r"(<!-- ([\w-]+):begin -->\n).*?(<!-- \2:end -->)", re.DOTALL)
 
 
-def filled(text: str, record: Mapping[str, Measured]) -> str:
+def filled(text: str, record: Mapping[str, Measured], *, table: str | None = None) -> str:
     """The page with its figures.
+
+    Args:
+        text: the page as it is.
+        record: what was measured.
+        table: a digest of the table and its environment; figures of others are told to be so.
 
     Raises:
         ConfigurationError: a block has a name that is none.
@@ -28,7 +34,7 @@ def filled(text: str, record: Mapping[str, Measured]) -> str:
         elif name == "invariants":
             lines = invariants()
         elif name in PARTS:
-            lines = _part(name, record.get(name))
+            lines = _part(name, record.get(name), digest() if table is None else table)
         else:
             raise ConfigurationError(f"docs/proof.md has a block {name!r}; there are {', '.join(PARTS)}")
         return match[1] + "".join(f"{line}\n" for line in lines) + match[3]
@@ -44,14 +50,15 @@ def blocks(text: str) -> list[str]:
 # -- one part ----------------------------------------------------------------------------------------------------------
 
 
-def _part(name: str, found: Measured | None) -> Iterator[str]:
+def _part(name: str, found: Measured | None, table: str) -> Iterator[str]:
     if found is None:
         yield f"Not measured yet; `make proof ARGS='--only {name}'` does it."
         return
     yield from _WRITERS[name](found.figures, found.seconds)
     yield ""
+    earlier = "" if found.table == table else ", of an earlier table or environment,"
     yield (
-        f"Measured on {found.on} with Python {found.python}: {_time(found.seconds)}, {found.peak:.0f} MiB. "
+        f"Measured on {found.on}{earlier} with Python {found.python}: {_time(found.seconds)}, {found.peak:.0f} MiB. "
         f"To repeat: `{found.command}`."
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import random
@@ -75,11 +74,6 @@ class Part:
     measure: Callable[[Task], Figures]
     counted: str = ""
     count: int = 0
-
-
-def table_digest() -> str:
-    """Of the rows."""
-    return hashlib.sha256(repr(TABLE).encode()).hexdigest()[:16]
 
 
 # -- L0 to L2 ----------------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ class Measured:
         command: what repeats it.
         on: the day, as ``2026-01-31``.
         python: the version.
-        table: a digest of the rows, so that what was measured of other rows is not added to.
+        table: a digest of the table and its environment, so that it is known what the figures are of.
     """
 
     figures: Figures

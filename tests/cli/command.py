@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import resource
 import signal
 import subprocess
 import sys
@@ -43,8 +44,13 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "HTTP_PROXY": nowhere, "HTTPS_PROXY": nowhere, "ALL_PROXY": nowhere, **more}
 
 
-def gatewright(*arguments: str) -> Ended:
-    """Run it to its end, with pipes for its output."""
+def gatewright(*arguments: str, bound: float = BOUND, memory: int | None = None) -> Ended:
+    """Run it to its end, with pipes for its output; in `bound` seconds and, if it is said, so many bytes of memory."""
+
+    def limit() -> None:
+        most = resource.RLIM_INFINITY if memory is None else memory
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
     began = time.monotonic()
     done = subprocess.run(
         [PROGRAM, *arguments],
@@ -53,8 +59,9 @@ def gatewright(*arguments: str) -> Ended:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
-        timeout=BOUND,
+        timeout=bound,
         check=False,
+        preexec_fn=None if memory is None else limit,
     )
     return Ended(done.returncode, done.stdout, done.stderr, time.monotonic() - began)
 

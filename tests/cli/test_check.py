@@ -73,6 +73,20 @@ def object_of(ended: Ended) -> dict[str, Any]:
     return told
 
 
+@pytest.mark.slow
+def test_the_shipped_table_is_explored_in_less_than_a_gibibyte() -> None:
+    """The whole of it: every property, and every row taken or justified."""
+    ended = gatewright("check", "--json", "--no-spin", "--no-mutants", bound=280, memory=1 << 30)
+    assert (ended.status, ended.err) == (0, "")
+    told = object_of(ended)
+    assert told["states"] > 1_000_000
+    assert told["edges"] > 10_000_000
+    assert set(told["properties"].values()) == {"holds"}
+    rows = told["rows"]
+    assert rows["taken"] + rows["justified"] == rows["total"] == len(TABLE)
+
+
+@pytest.mark.slow
 def test_the_shipped_table_in_small_bounds_with_mutants_as_json() -> None:
     ended = gatewright("check", "--json", "--no-spin", "--mutants", "6", *SMALL)
     assert (ended.status, ended.err) == (0, ""), ended.everything

@@ -12,10 +12,11 @@ from typing import Any
 import attrs
 import pytest
 
+from gatewright.harness.explore import gateway_projection
 from gatewright.harness.explore.gateway_environment import gateway_environment
 from gatewright.harness.proof import command, page, parts, record
 from gatewright.harness.proof.invariants import BEYOND, PARTLY
-from gatewright.harness.proof.parts import PARTS, Part, Task, table_digest
+from gatewright.harness.proof.parts import PARTS, Part, Task
 from gatewright.harness.proof.pool import spread
 from gatewright.harness.proof.record import Measured
 from gatewright.spec.errors import ConfigurationError
@@ -56,6 +57,14 @@ def test_a_part_that_was_not_measured_says_how() -> None:
     text = page.filled("<!-- l4:begin -->\nold\n<!-- l4:end -->\n", {})
     assert "Not measured yet; `make proof ARGS='--only l4'` does it." in text
     assert "old" not in text
+
+
+def test_figures_of_an_earlier_table_are_told_to_be_so() -> None:
+    place, found = "<!-- l0:begin -->\n<!-- l0:end -->\n", measured(rows=1, states=1, lint_seconds=0.1)
+    assert "2026-01-31 with Python" in page.filled(place, {"l0": found}, table="rows")
+    assert "2026-01-31, of an earlier table or environment, with Python" in page.filled(
+        place, {"l0": found}, table="other"
+    )
 
 
 def test_a_block_that_nothing_fills_is_refused() -> None:
@@ -154,7 +163,7 @@ def test_a_part_is_measured_in_a_process_of_its_own_and_goes_into_record_and_pag
     found = record.read(checkout / command.RECORD)["l0"]
     assert found.figures["rows"] > 700
     assert found.peak > 10
-    assert found.table == table_digest()
+    assert found.table == gateway_projection.digest()
     written = (checkout / command.PAGE).read_text(encoding="utf-8")
     assert written.startswith(f"Prose.\n<!-- l0:begin -->\n{len(TABLE)} rows in 15 states, no finding")
     assert "the table as text" in capsys.readouterr().out

@@ -41,7 +41,9 @@ def read(files: list[Path], options: argparse.Namespace) -> tuple[dict[str, Grou
     for said in told:
         found |= said["results"]
     options.rounds = max(said["rounds"] for said in told)
-    options.peer = [peer for peer in PEERS if any(peer in rows for rows in found.get("throughput", {}).values())]
+    options.peer = [
+        peer for peer in PEERS if any(peer in rows for groups in found.values() for rows in groups.values())
+    ]
     return {name: found[name] for name in SCENARIOS if name in found}, told[0]["machine"]
 
 

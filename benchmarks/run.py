@@ -19,6 +19,9 @@ PEERS = {"hikari": "hikari", "discord.py": "discordpy"}
 
 Result = dict[str, float]
 
+_PATIENCE = 300.0
+"""Seconds for a client, beside what it has to wait for."""
+
 
 @contextmanager
 def serving(load: Load) -> Iterator[Task]:
@@ -48,7 +51,8 @@ def run_client(client: str, task: Task) -> Result:
         SystemExit: it failed; what it said was printed.
     """
     command = [sys.executable, "-m", "benchmarks.client", PEERS.get(client, client), json.dumps(attrs.asdict(task))]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    patience = _PATIENCE + 2 * task.least_seconds
+    done = subprocess.run(command, capture_output=True, text=True, timeout=patience, check=False)
     if done.returncode:
         raise SystemExit(f"{client} failed on {task}:\n{done.stderr}")
     result: Result = json.loads(done.stdout.splitlines()[-1])

@@ -32,6 +32,11 @@ class Task:
     latency: float = 0.0
 
     @property
+    def least_seconds(self) -> float:
+        """What a start takes at least: the first ones wait for nothing."""
+        return (-(-self.count // self.concurrency) - 1) * self.spacing
+
+    @property
     def round_trip(self) -> float:
         return 2 * self.latency
 

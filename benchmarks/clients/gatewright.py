@@ -109,11 +109,10 @@ async def startup(task: Task) -> dict[str, float]:
         await done.wait()
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
         nursery.cancel_scope.cancel()
-    least = (-(-task.count // task.concurrency) - 1) * task.spacing
     return {
-        "ratio": seconds / least,
+        "ratio": seconds / task.least_seconds,
         "seconds": seconds,
-        "least_seconds": least,
+        "least_seconds": task.least_seconds,
         "cpu_ms_per_shard": cpu / task.count * 1e3,
     }
 

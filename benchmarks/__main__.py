@@ -33,13 +33,14 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def read(files: list[Path], options: argparse.Namespace) -> tuple[dict[str, Groups], str]:
-    """Results that were printed as JSON, and on what; of a scenario that is there twice, the last ones."""
+    """Results that were printed as JSON, and on what; of a group that is there twice, the last ones."""
     told = [json.loads(file.read_text(encoding="utf-8")) for file in files]
     if len({said["machine"] for said in told}) != 1:
         sys.exit("report needs files with results as JSON (--json), all of the same machine and versions")
     found: dict[str, Groups] = {}
     for said in told:
-        found |= said["results"]
+        for name, groups in said["results"].items():
+            found.setdefault(name, {}).update(groups)
     options.rounds = max(said["rounds"] for said in told)
     options.peer = [
         peer for peer in PEERS if any(peer in rows for groups in found.values() for rows in groups.values())

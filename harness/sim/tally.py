@@ -191,7 +191,7 @@ class Report:
         last = self.first + lives.lives - 1
         said = [
             f"{lives.lives:,} lives (seeds {self.first} to {last}), {_violations(lives)}",
-            f"  {_per(lives.lives, self.took):.0f} a second in {self.jobs} processes, "
+            f"  {_per(lives.lives + cancelled.lives, self.took):.0f} a second in {self.jobs} processes, "
             f"{_per(lives.lives, lives.cpu):.1f} a second of processor time; {lives.seconds / _DAY:.1f} virtual days",
             f"  {_per(lives.faults, lives.lives):.1f} faults a life; {lives.few} lives ended before their third fault",
             f"  {lives.steps:,} steps of shards, {lives.passes:,} of tasks: {self.scheduling}",
@@ -209,8 +209,10 @@ class Report:
         if self.refuted:
             said += ["  taken, although a reason says that they cannot be:", *_listed(self.refuted)]
         if self.missing:
-            asked = "" if self.rows_count else f" (asked for from {self.enough:,} lives on)"
-            said += [f"  neither taken nor with a reason{asked}:", *_listed(self.missing)]
+            if self.rows_count:
+                said += ["  neither taken nor with a reason:", *_listed(self.missing)]
+            else:
+                said.append(f"  a missing row is a failure from {self.enough:,} lives on; --json names those of this run")
         return "\n".join(said)
 
 

@@ -121,7 +121,7 @@ def test_a_row_neither_taken_nor_with_a_reason_fails_a_long_run_only() -> None:
     assert "neither taken nor with a reason:\n    taken" in str(missing)
     short = report(Tally(lives=99))
     assert short.ok
-    assert "asked for from 100 lives on" in str(short)
+    assert "a failure from 100 lives on" in str(short)
     assert report(all_rows()).ok
 
 

@@ -64,3 +64,11 @@ class Choices:
             number = 0 if draw < self._ordinary else int((draw - self._ordinary) / (1 - self._ordinary) * bound)
         self.used.append(number)
         return number
+
+    @property
+    def written(self) -> tuple[int, ...]:
+        """The list that gives these numbers again: what was given out, without the zeros at its end."""
+        end = len(self.used)
+        while end and not self.used[end - 1]:
+            end -= 1
+        return tuple(self.used[:end])

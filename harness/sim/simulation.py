@@ -436,9 +436,9 @@ def attempt(
             error = next(_leaves(raised))
     written = attrs.evolve(
         scenario,
-        network=tuple(network.used),
+        network=network.written,
         network_seed=None,
-        schedule=tuple(schedule.used),
+        schedule=schedule.written,
         schedule_seed=None,
     )
     if error is not None:

@@ -10,6 +10,7 @@ import attrs
 
 from gatewright.harness.sim.scenario import FEWEST_FAULTS
 from gatewright.harness.sim.simulation import Attempt, Life
+from gatewright.harness.sim.spelling import spelled
 from gatewright.harness.sim.untaken import reasons
 from gatewright.spec.table import TABLE
 
@@ -92,7 +93,7 @@ def failure(seed: int, tried: Attempt, small: Attempt) -> Found:
     error = small.error
     assert error is not None
     said = f"{type(error).__name__}: {error}"
-    return Found(seed=seed, cancel_at=tried.scenario.cancel_at, error=said, scenario=repr(small.scenario))
+    return Found(seed=seed, cancel_at=tried.scenario.cancel_at, error=said, scenario=spelled(small.scenario))
 
 
 @attrs.frozen(kw_only=True)
@@ -212,7 +213,9 @@ class Report:
             if self.rows_count:
                 said += ["  neither taken nor with a reason:", *_listed(self.missing)]
             else:
-                said.append(f"  a missing row is a failure from {self.enough:,} lives on; --json names those of this run")
+                said.append(
+                    f"  a missing row is a failure from {self.enough:,} lives on; --json names those of this run"
+                )
         return "\n".join(said)
 
 

@@ -4,18 +4,20 @@ pytest loads it by itself where Gatewright is installed, and it loads nothing of
 
 * ``fake_gateway``: an entered :class:`~gatewright.harness.fake.FakeGateway`, in memory unless
   ``@pytest.mark.fake_gateway(listen=True)`` says otherwise; the marker takes its options.
+* ``gateway_thread``: an entered :class:`~gatewright.harness.fake.GatewayThread`: the gateway on a port, in a thread of
+  its own, for tests that are synchronous or run on asyncio; the same marker.
 * ``virtual_shard``: a :class:`gatewright.Shard` on it, entered; ``@pytest.mark.virtual_shard(...)`` takes its options.
 
-Tests that use them are ``async def`` and run under trio: by pytest-trio where that is installed, else by this plugin.
-The clock is a ``MockClock`` that jumps, so that hours pass at once; with a port, which waits for a real network, it is
-the real one. A clock among a test's own fixtures, such as pytest-trio's ``mock_clock``, comes before. Async fixtures of
-one's own on top of these take pytest-trio.
+Tests that use the other two are ``async def`` and run under trio: by pytest-trio where that is installed, else by this
+plugin. The clock is a ``MockClock`` that jumps, so that hours pass at once; with a port, which waits for a real
+network, it is the real one. A clock among a test's own fixtures, such as pytest-trio's ``mock_clock``, comes before.
+Async fixtures of one's own on top of these take pytest-trio.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -23,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 if TYPE_CHECKING:
-    from gatewright.harness.fake import FakeGateway
+    from gatewright.harness.fake import FakeGateway, GatewayThread
     from gatewright.transport.shard import Shard
 
 _TOKEN: Final = "fake.token"  # noqa: S105 - it opens nothing but the fake
@@ -48,6 +50,15 @@ async def virtual_shard(request: pytest.FixtureRequest, fake_gateway: FakeGatewa
         yield shard
 
 
+@pytest.fixture
+def gateway_thread(request: pytest.FixtureRequest) -> Generator[GatewayThread]:
+    """A fake Discord gateway on a port, in a thread; the options are those of ``@pytest.mark.fake_gateway(...)``."""
+    from gatewright.harness.fake import GatewayThread
+
+    with GatewayThread(_gateway(request.node, listen=True)) as gateway:
+        yield gateway
+
+
 def _options(item: pytest.Item, name: str) -> dict[str, Any]:
     """What the markers of this name say; the one nearest to the test wins."""
     found: dict[str, Any] = {}
@@ -58,10 +69,10 @@ def _options(item: pytest.Item, name: str) -> dict[str, Any]:
     return found
 
 
-def _gateway(item: pytest.Item) -> FakeGateway:
+def _gateway(item: pytest.Item, *, listen: bool = False) -> FakeGateway:
     from gatewright.harness.fake import FakeGateway
 
-    chosen: dict[str, Any] = {"token": _TOKEN, "listen": False, **_options(item, "fake_gateway")}
+    chosen: dict[str, Any] = {"token": _TOKEN, "listen": listen, **_options(item, "fake_gateway")}
     return FakeGateway(**chosen)
 
 
@@ -122,10 +133,11 @@ def _run(gateway: Mapping[str, Any], main: Callable[..., Any], *args: Any, clock
 @pytest.hookimpl(tryfirst=True)
 def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: Any) -> object | None:
     """Without pytest-trio, what is entered stands in for the fixture later, when the test runs."""
-    if fixturedef.func.__module__ != __name__:
+    if fixturedef.argname not in _NAMES or fixturedef.func.__module__ != __name__:
         return None
     if not inspect.iscoroutinefunction(inspect.unwrap(getattr(request.node, "obj", None))):  # type: ignore[arg-type]  # any
-        pytest.fail(f"{fixturedef.argname} lives in trio: write `async def {request.node.name}`", pytrace=False)
+        how = f"write `async def {request.node.name}`, or ask for gateway_thread"
+        pytest.fail(f"{fixturedef.argname} lives in trio: {how}", pytrace=False)
     if request.node.get_closest_marker("trio") is not None:
         return None
     fixturedef.cached_result = (_LATER, fixturedef.cache_key(request), None)

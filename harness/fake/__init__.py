@@ -48,6 +48,7 @@ from gatewright.harness.fake.script import (
     Withhold,
 )
 from gatewright.harness.fake.server import FakeGateway
+from gatewright.harness.fake.threaded import GatewayThread
 
 __all__ = [
     "FAULTS",
@@ -70,6 +71,7 @@ __all__ = [
     "Faults",
     "Forget",
     "Fragment",
+    "GatewayThread",
     "Guild",
     "Invalidate",
     "Log",

@@ -144,3 +144,61 @@ def test_those_who_do_not_use_it_pay_for_next_to_nothing(user: pytest.Pytester) 
 def test_pytest_finds_it_where_gatewright_is_installed(tmp_path: Path) -> None:
     assert project()["project"]["entry-points"]["pytest11"] == {"gatewright": PLUGIN}
     run(sys.executable, "-c", f"import {PLUGIN}")
+
+
+THREADED = """
+import asyncio
+import threading
+import unittest
+
+import pytest
+
+from gatewright import Intents
+from gatewright.spec.session import Metadata
+from gatewright.transport.metadata import StaticMetadataSource
+from gatewright.embed import AsyncioShard
+
+
+async def hear(gateway):
+    source = StaticMetadataSource(Metadata(url=gateway.url))
+    async with AsyncioShard("fake.token", intents=Intents.GUILDS, metadata=source) as shard:
+        await shard.wait_for("ready")
+        gateway.do(gateway.fake.dispatch, "MESSAGE_CREATE", {"content": "hello"})
+        async for event in shard:
+            if event.type == "MESSAGE_CREATE":
+                return event.data["content"]
+
+
+@pytest.mark.fake_gateway(guilds=3)
+def test_a_synchronous_test_has_a_gateway_beside_it(gateway_thread):
+    assert asyncio.run(hear(gateway_thread)) == "hello"
+    assert (gateway_thread.fake.identifies, len(gateway_thread.fake.guilds)) == (1, 3)
+
+
+class TestCase(unittest.TestCase):
+    @pytest.fixture(autouse=True)
+    def _gateway(self, gateway_thread):
+        self.gateway = gateway_thread
+
+    def test_so_has_one_of_unittest(self):
+        async def main():
+            heard = asyncio.create_task(hear(self.gateway))
+            await asyncio.to_thread(self.gateway.do, self.gateway.fake.wait_for_identify)
+            return await heard
+
+        assert asyncio.run(main()) == "hello"
+
+
+def test_nothing_is_left():
+    assert "fake gateway" not in [thread.name for thread in threading.enumerate()]
+"""
+
+
+@pytest.mark.sockets
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_the_gateway_in_a_thread_serves_synchronous_tests_and_those_on_asyncio(
+    user: pytest.Pytester, runner: str
+) -> None:
+    user.makepyfile(THREADED)
+    result = user.runpytest_subprocess("-p", PLUGIN, *RUNNERS[runner])
+    result.assert_outcomes(passed=3)

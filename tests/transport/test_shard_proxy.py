@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
 import trio
 
@@ -157,7 +156,8 @@ async def test_the_right_credentials_are_nowhere_to_be_read(
 async def test_a_gateway_that_the_proxy_cannot_reach_is_the_proxys_failure(proxy: RunningProxy) -> None:
     url = f"ws://127.0.0.1:{await free_port()}/"
     with gateway_in_a_thread() as elsewhere:
-        detail = await refused(attrs.evolve(elsewhere, url=url), TcpStreamOpener(proxy=proxy.url))
+        elsewhere.url = url
+        detail = await refused(elsewhere, TcpStreamOpener(proxy=proxy.url))
     words = {"http": "cannot reach the destination", "socks5h": "refused"}
     assert "proxy" in detail
     assert words[proxy.kind] in detail.lower()

@@ -140,7 +140,15 @@ class Doors(trio.abc.SocketFactory, trio.abc.HostnameResolver):
         """See :class:`trio.abc.SocketFactory`."""
         return SimulatedSocket(self, family)
 
-    async def getaddrinfo(self, host: Any, port: Any, family: int = 0, *_hints: int) -> Any:
+    async def getaddrinfo(
+        self,
+        host: Any,
+        port: Any,
+        family: int = 0,
+        type: int = 0,  # noqa: A002 - trio's
+        proto: int = 0,
+        flags: int = 0,
+    ) -> Any:
         """See :class:`trio.abc.HostnameResolver`: an address that leads nowhere, and one that does."""
         await trio.lowlevel.checkpoint()
         name = host.decode() if isinstance(host, bytes) else host

@@ -15,14 +15,15 @@ from typing import Final, Protocol, cast
 
 import trio
 
-_RECEIVE_BYTES: Final = 64 * 1024
-"""Bytes that one read takes at most: more than a hundred messages of usual size."""
+PORTION: Final = 64 * 1024
+COMPRESSED_PORTION: Final = 16 * 1024
+"""Bytes that one read takes at most: more than a hundred messages of usual size, and as many that are compressed.
+
+Consumers take about two hundred between two reads; if a read brought more, their queue would fill up in each flood.
+"""
 
 _RECORD_BYTES: Final = 16 * 1024
 """Bytes of a TLS record at most (RFC 8446, 5.1)."""
-
-_DRAINED_BYTES: Final = 64 * 1024
-"""Bytes of decrypted records with which a read is content: about as much as consumers take between two reads."""
 
 _CLOSED: Final = frozenset({errno.EBADF, errno.ENOTSOCK})
 
@@ -41,36 +42,38 @@ class Arrivals(Protocol):
         ...
 
 
-def arrivals_of(stream: trio.abc.Stream) -> Arrivals:
-    """The quickest way to receive from a stream that nobody else receives from."""
-    return TlsRecords.of(stream) or SocketBytes.of(stream) or StreamBytes(stream)
+def arrivals_of(stream: trio.abc.Stream, portion: int = PORTION) -> Arrivals:
+    """The quickest way to receive from a stream that nobody else receives from, about `portion` bytes a read."""
+    return TlsRecords.of(stream, portion) or SocketBytes.of(stream, portion) or StreamBytes(stream, portion)
 
 
 class StreamBytes:
     """Receives through the stream itself."""
 
-    def __init__(self, stream: trio.abc.Stream) -> None:
+    def __init__(self, stream: trio.abc.Stream, portion: int = PORTION) -> None:
         self._stream = stream
+        self._portion = portion
 
     async def receive(self) -> bytes:
         """See :class:`Arrivals`."""
-        return bytes(await self._stream.receive_some(_RECEIVE_BYTES))
+        return bytes(await self._stream.receive_some(self._portion))
 
 
 class SocketBytes:
     """Receives from the socket of a stream, once trio says that it is readable: one pass of the loop a read."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, portion: int) -> None:
         self._connection = connection
+        self._portion = portion
         self._more = False  # the last read took all that it could
 
     @classmethod
-    def of(cls, stream: trio.abc.Stream) -> SocketBytes | None:
+    def of(cls, stream: trio.abc.Stream, portion: int = PORTION) -> SocketBytes | None:
         """The socket of a TCP stream; ``None`` for any other stream."""
         if not isinstance(stream, trio.SocketStream):
             return None
         connection: object = getattr(stream.socket, "_sock", None)
-        return cls(connection) if isinstance(connection, socket.socket) else None
+        return cls(connection, portion) if isinstance(connection, socket.socket) else None
 
     async def receive(self) -> bytes:
         """See :class:`Arrivals`."""
@@ -84,14 +87,14 @@ class SocketBytes:
                     raise trio.ClosedResourceError("this socket was already closed")
                 await trio.lowlevel.wait_readable(connection)
             try:
-                data = connection.recv(_RECEIVE_BYTES)
+                data = connection.recv(self._portion)
             except BlockingIOError:
                 continue  # somebody was woken for nothing
             except OSError as error:
                 if error.errno in _CLOSED:
                     raise trio.ClosedResourceError("this socket was already closed") from None
                 raise trio.BrokenResourceError(f"socket connection broken: {error}") from error
-            self._more = len(data) == _RECEIVE_BYTES
+            self._more = len(data) == self._portion
             return data
 
 
@@ -102,8 +105,9 @@ class TlsRecords:
     decrypting one does. What was received lies in a buffer below the stream's `ssl.SSLObject`.
     """
 
-    def __init__(self, stream: trio.SSLStream[trio.abc.Stream], connection: ssl.SSLObject) -> None:
+    def __init__(self, stream: trio.SSLStream[trio.abc.Stream], connection: ssl.SSLObject, portion: int) -> None:
         self._stream = stream
+        self._portion = portion
         self._read = connection.read
         self._failure: ssl.SSLError | None = None
         self._used_up = False  # no whole record is in the buffer
@@ -113,16 +117,16 @@ class TlsRecords:
         self._incoming: object = getattr(stream, "_incoming", None)
         self._outgoing: object = getattr(stream, "_outgoing", None)
         if isinstance(self._incoming, ssl.MemoryBIO) and isinstance(self._outgoing, ssl.MemoryBIO):
-            self._socket = SocketBytes.of(stream.transport_stream)
+            self._socket = SocketBytes.of(stream.transport_stream, portion)
 
     @classmethod
-    def of(cls, stream: trio.abc.Stream) -> TlsRecords | None:
+    def of(cls, stream: trio.abc.Stream, portion: int = PORTION) -> TlsRecords | None:
         """The records of a TLS stream whose handshake is done; ``None`` for any other stream."""
         if not isinstance(stream, trio.SSLStream):
             return None
         tls = cast("trio.SSLStream[trio.abc.Stream]", stream)
         connection: object = getattr(tls, "_ssl_object", None)
-        return cls(tls, connection) if isinstance(connection, ssl.SSLObject) else None
+        return cls(tls, connection, portion) if isinstance(connection, ssl.SSLObject) else None
 
     async def receive(self) -> bytes:
         """The next record, and those behind it that are there; see :class:`Arrivals`."""
@@ -160,7 +164,7 @@ class TlsRecords:
         read = self._read
         self._used_up = False
         try:
-            while size < _DRAINED_BYTES:
+            while size < self._portion:
                 record = read(_RECORD_BYTES)
                 if not record:
                     return False  # the peer's goodbye, which trio finds again

@@ -35,6 +35,7 @@ from gatewright.spec.events import (
     ProtocolViolation,
     WriteBlocked,
 )
+from gatewright.transport.arrivals import COMPRESSED_PORTION, PORTION
 from gatewright.transport.frames import Received
 from gatewright.transport.inflate import MAX_MESSAGE_BYTES, InflateError, Inflater, Plain, TooLarge, inflate_many
 from gatewright.transport.limiter import SendLimiter
@@ -165,7 +166,12 @@ class Connection:
 
     async def _live(self) -> ConnectionOutcome:
         try:
-            stream = FrameTap(await self._opener(self._url), deliver=self._deliver, limit=MAX_MESSAGE_BYTES)
+            stream = FrameTap(
+                await self._opener(self._url),
+                deliver=self._deliver,
+                limit=MAX_MESSAGE_BYTES,
+                portion=PORTION if self._plain else COMPRESSED_PORTION,
+            )
         except ConnectionUnavailable as failure:
             return ConnectFailed(self.gen, failure.error, failure.reason)
         self._stream = stream

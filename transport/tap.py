@@ -14,7 +14,7 @@ from typing import Final
 
 import trio
 
-from gatewright.transport.arrivals import arrivals_of
+from gatewright.transport.arrivals import PORTION, arrivals_of
 from gatewright.transport.frames import FrameSplitter, Received
 
 _CLOSE_FRAME: Final = 0x88
@@ -33,14 +33,22 @@ class FrameTap(trio.abc.Stream):
         deliver: takes messages: in order, one or more at a time. It must not block; when it has enough it calls
             :meth:`hold`, and keeps what it was given.
         limit: bytes that a message may have on the wire.
+        portion: bytes that one read takes at most, about.
 
     After the 101 nothing is read before :meth:`release` was called. From a close frame on, in either direction, nothing
     is delivered.
     """
 
-    def __init__(self, inner: trio.abc.Stream, *, deliver: Callable[[list[Received]], None], limit: int) -> None:
+    def __init__(
+        self,
+        inner: trio.abc.Stream,
+        *,
+        deliver: Callable[[list[Received]], None],
+        limit: int,
+        portion: int = PORTION,
+    ) -> None:
         self._inner = inner
-        self._arrivals = arrivals_of(inner)
+        self._arrivals = arrivals_of(inner, portion)
         self._deliver = deliver
         self._splitter = FrameSplitter(limit)
         self._pass: Callable[[bytes], bytes] = self._upgrade

@@ -21,7 +21,7 @@ from gatewright.spec.context import Context
 from gatewright.spec.errors import TableError
 from gatewright.spec.events import Event
 
-SEEDS: Final = 3000
+SEEDS: Final = 2000
 """Seeds that are lived on the shipped table first."""
 MOST: Final = 20
 """Lives that a mutant is tried with, at most, of those that take its row, and of those that come by its cell."""

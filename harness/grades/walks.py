@@ -13,7 +13,7 @@ from gatewright.harness.monitor import InvariantViolated
 from gatewright.spec.errors import TableError
 from gatewright.transport.inflate import Compression
 
-EACH: Final = 10
+EACH: Final = 6
 """Walks that begin with each row."""
 MOST: Final = 25
 """Walks that a mutant is tried with, at most, of those that take its row, and of those that come by its cell."""

@@ -133,6 +133,7 @@ diagrams: $(DEV_STAMP) ## write the generated pictures and pages again
 	@$(BIN)/python -m gatewright.diagrams
 	@$(BIN)/python -m tests.conformance
 	@$(BIN)/python -m gatewright.harness.explore.gateway_projection
+	@$(BIN)/python -m gatewright.harness.proof --from docs/proof.json
 
 clean: ## remove build products, caches and reports
 	@rm -rf build dist *.egg-info .coverage .coverage.* coverage.xml htmlcov \

@@ -12,7 +12,7 @@ from gatewright.harness.explore.gateway_table import SMALL, gateway_table
 from gatewright.harness.explore.mutants import Judge, Kind, Mutant, Outcome, Score, explained, mutants, sample
 from gatewright.harness.explore.search import Bounds
 
-SAMPLE, SEED = 60, 2
+SAMPLE, SEED = 200, 2
 
 
 @pytest.fixture(scope="module")

@@ -74,6 +74,8 @@ def data_files() -> Iterator[str]:
     for path in files():
         if path.parts[0] == "diagrams" and (path.suffix == ".html" or path.parts[1] == "generated"):
             yield f"gatewright/{path}"
+        if path.parts[:2] == ("harness", "explore") and path.suffix in {".json", ".toml"}:
+            yield f"gatewright/{path}"
 
 
 def test_the_wheel_holds_the_modules_and_the_data_and_nothing_else(published: Distribution) -> None:

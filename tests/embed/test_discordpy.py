@@ -32,7 +32,7 @@ from gatewright.spec.protocol import Opcode
 from gatewright.spec.states import State
 from gatewright.transport.proxy import Proxy
 from tests.embed.discord_bots import Bot, discord_at, each_kind, one_and_many, received, say
-from tests.embed.loops import run
+from tests.embed.loops import on_each_loop, run
 from tests.support.shards import TOKEN, close_codes, handshakes
 from tests.support.threads import Elsewhere, gateway_in_a_thread
 
@@ -45,12 +45,12 @@ def no_thread_is_left() -> Iterator[None]:
     assert [thread.name for thread in threading.enumerate() if thread.name == "gatewright"] == []
 
 
-def play(main: Any, **options: Any) -> Elsewhere:
+def play(main: Any, *, loop: str = "asyncio", **options: Any) -> Elsewhere:
     """Runs ``main(there)`` beside a gateway, and returns that for its log."""
     rules: dict[str, Any] = {"rules": Rules(identify_spacing=0.0)}
     with gateway_in_a_thread(**{**rules, **options}) as there, discord_at(there):
         coroutine: Coroutine[Any, Any, None] = main(there)
-        run(coroutine)
+        run(coroutine, loop)
     return there
 
 
@@ -58,7 +58,10 @@ def play(main: Any, **options: Any) -> Elsewhere:
 
 
 @each_kind
-def test_a_client_starts_fills_its_cache_hears_messages_in_order_and_leaves_nothing_behind(kind: str) -> None:
+@on_each_loop
+def test_a_client_starts_fills_its_cache_hears_messages_in_order_and_leaves_nothing_behind(
+    kind: str, loop: str
+) -> None:
     async def main(there: Elsewhere) -> None:
         bot = Bot(kind)
         async with bot.running():
@@ -78,7 +81,7 @@ def test_a_client_starts_fills_its_cache_hears_messages_in_order_and_leaves_noth
         assert bot.attachment.shards == {}
         assert bot.names("connect", "ready") == ["connect", "ready"]
 
-    assert close_codes(play(main, guilds=2).fake) == [1000]
+    assert close_codes(play(main, loop=loop, guilds=2).fake) == [1000]
 
 
 def test_many_shards_share_one_engine_and_each_tells_of_itself() -> None:
@@ -226,11 +229,29 @@ def test_a_handler_that_blocks_stops_no_heartbeat() -> None:
     assert max(later - earlier for earlier, later in pairwise(beats)) < 1.0
 
 
+def test_a_handler_that_never_returns_holds_up_no_end() -> None:
+    async def main(there: Elsewhere) -> None:
+        bot = Bot()
+        called = asyncio.Event()
+
+        async def on_message(message: Any) -> None:
+            called.set()
+            await asyncio.Event().wait()
+
+        bot.client.on_message = on_message
+        async with bot.running():
+            say(there, "a")
+            await called.wait()
+            say(there, "b")
+
+    assert close_codes(play(main).fake) == [1000]
+
+
 # -- failures ----------------------------------------------------------------------------------------------------------
 
 
 @one_and_many
-@pytest.mark.parametrize("code", [4004, 4013])
+@pytest.mark.parametrize("code", [4004, 4010, 4011, 4012, 4013])
 def test_a_fatal_code_raises_the_library_s_own_exception_and_leaves_nothing_behind(kind: str, code: int) -> None:
     async def main(there: Elsewhere) -> None:
         bot = Bot(kind)

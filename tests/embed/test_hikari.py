@@ -23,11 +23,11 @@ from hikari.api.shard import GatewayShard as HikariShard
 
 from gatewright.embed import sharing
 from gatewright.embed.hikari import EngineOptions, GatewayBot, GatewayShard, install
-from gatewright.harness.fake import Connection, Received, Rules, Withhold
+from gatewright.harness.fake import Close, Connection, Received, Rules, Withhold
 from gatewright.harness.fake.payloads import BOT_ID, message
 from gatewright.spec.errors import ConfigurationError
 from gatewright.spec.protocol import Opcode
-from tests.embed.loops import run
+from tests.embed.loops import on_each_loop, run
 from tests.support.shards import close_codes
 from tests.support.threads import Elsewhere, gateway_in_a_thread
 
@@ -104,7 +104,8 @@ def received(there: Elsewhere, op: Opcode) -> list[Any]:
     return [entry.data for entry in there.fake.log.of(Received) if entry.op == op]
 
 
-def test_a_bot_starts_fills_its_cache_hears_messages_and_leaves_nothing_behind() -> None:
+@on_each_loop
+def test_a_bot_starts_fills_its_cache_hears_messages_and_leaves_nothing_behind(loop: str) -> None:
     async def main(there: Elsewhere) -> None:
         bot = bot_at(there)
         heard = Heard(bot)
@@ -124,7 +125,7 @@ def test_a_bot_starts_fills_its_cache_hears_messages_and_leaves_nothing_behind()
         assert kinds.index("StoppingEvent") < kinds.index("ShardDisconnectedEvent") < kinds.index("StoppedEvent")
 
     with gateway_in_a_thread(token=TOKEN) as there:
-        run(main(there))
+        run(main(there), loop)
     assert close_codes(there.fake) == [1000]
 
 
@@ -262,8 +263,8 @@ def test_a_silent_server_is_left_and_the_session_resumed() -> None:
         run(main(there))
 
 
-@pytest.mark.parametrize(("rules", "code"), [(Rules(allowed_intents=0), 4014), (Rules(required_intents=1 << 1), 4013)])
-def test_a_fatal_code_is_raised_as_hikari_raises_it(rules: Rules, code: int) -> None:
+@pytest.mark.parametrize("code", [4004, 4010, 4011, 4012, 4013, 4014])
+def test_a_fatal_code_is_raised_as_hikari_raises_it(code: int) -> None:
     async def main(there: Elsewhere) -> None:
         bot = bot_at(there)
         with pytest.raises(hikari.GatewayServerClosedConnectionError) as caught:
@@ -271,8 +272,26 @@ def test_a_fatal_code_is_raised_as_hikari_raises_it(rules: Rules, code: int) -> 
         assert (caught.value.code, caught.value.can_reconnect) == (code, False)
         await bot.close()
 
-    with gateway_in_a_thread(token=TOKEN, rules=rules) as there:
+    with gateway_in_a_thread(token=TOKEN, script=[Connection(on_identify=Close(code))]) as there:
         run(main(there))
+
+
+def test_a_handler_that_never_returns_holds_up_no_end() -> None:
+    async def main(there: Elsewhere) -> None:
+        bot = bot_at(there)
+        heard = Heard(bot)
+
+        async def hang(_: hikari.MessageCreateEvent) -> None:
+            await asyncio.Event().wait()
+
+        bot.subscribe(hikari.MessageCreateEvent, hang)
+        async with started(bot):
+            say(there, "a", "b")
+            await heard.until(hikari.MessageCreateEvent, 2)
+
+    with gateway_in_a_thread(token=TOKEN) as there:
+        asyncio.run(main(there))
+    assert close_codes(there.fake) == [1000]
 
 
 def test_a_fatal_code_in_mid_run_ends_join_with_it() -> None:

@@ -320,6 +320,21 @@ def test_a_listener_that_blocks_stops_no_heartbeat() -> None:
     assert max(later - earlier for earlier, later in pairwise(beats)) < 1.0
 
 
+def test_a_listener_that_never_returns_holds_up_no_end() -> None:
+    async def main(there: Elsewhere) -> None:
+        bot = Bot()
+
+        async def hang(_: Any) -> None:
+            await asyncio.Event().wait()
+
+        bot.client.add_listener(bot.library.Listener.create(bot.library.events.MessageCreate)(hang))
+        async with bot.running():
+            say(there, "a", "b")
+            await bot.until("MessageCreate", 2)
+
+    assert close_codes(play(main).fake) == [1000]
+
+
 # -- failures ----------------------------------------------------------------------------------------------------------
 
 

@@ -191,6 +191,11 @@ def _rate(rate: Mapping[str, Any]) -> str:
     return f"{rate['killed'] / rate['of']:.1%}" if rate["of"] else "–"
 
 
+def _operators_first(group: tuple[str, object]) -> tuple[bool, bool, str]:
+    name, _ = group
+    return name == "all", name.startswith("all"), name
+
+
 def _grades(figures: Figures, _: float) -> Iterator[str]:
     found = figures["of"]
     rates = ("explorer", "walks", "walks_met", "lives", "lives_met", "alone", "alone_met")
@@ -198,7 +203,7 @@ def _grades(figures: Figures, _: float) -> Iterator[str]:
         ("operator", "mutants", "L0–L2", "L4", "where met", "L5", "where met", "L5 without the table", "where met"),
         (
             (name, each["mutants"], *(_rate(each[which]) for which in rates))
-            for name, each in found["by"].items()
+            for name, each in sorted(found["by"].items(), key=_operators_first)
             if each["mutants"]
         ),
     )

@@ -82,7 +82,13 @@ def _snowflake_or_none(value: Snowflake | None) -> str | None:
 def _snowflakes(values: Iterable[Snowflake]) -> tuple[str, ...]:
     if isinstance(values, str):
         raise ConfigurationError(f"expected a list of Discord ids, not the one text {values!r:.60}")
-    return tuple(_snowflake(value) for value in values)
+    try:
+        found = tuple(values)
+    except TypeError:
+        raise ConfigurationError(
+            f"expected a list of Discord ids, not {type(values).__name__}; put one id into a list"
+        ) from None
+    return tuple(map(_snowflake, found))
 
 
 def _snowflakes_or_none(values: Iterable[Snowflake] | None) -> tuple[str, ...] | None:
@@ -160,14 +166,22 @@ def _status(value: str) -> str:
 
 
 def _activities(values: Iterable[Activity]) -> tuple[Activity, ...]:
-    activities = tuple(values)
+    try:
+        activities = tuple(values)
+    except TypeError:
+        raise ConfigurationError(
+            f"activities must be a list of Activity values, not {type(values).__name__}; put one into a list"
+        ) from None
     if not all(isinstance(activity, Activity) for activity in activities):
         raise ConfigurationError("activities must be Activity values")
     return activities
 
 
 def _since(value: float | None) -> float | None:
-    if value is None or (math.isfinite(value) and 0 <= value < 2**43):
+    if value is None:
+        return None
+    fits = isinstance(value, (int, float)) and not isinstance(value, bool)  # pyright: ignore[reportUnnecessaryIsInstance] # not all use a type checker
+    if fits and math.isfinite(value) and 0 <= value < 2**43:
         return value
     raise ConfigurationError(f"since is Unix time in seconds or None, not {value!r}")
 
@@ -302,8 +316,11 @@ class RequestSoundboardSounds(UserCommand):
 
 
 def _channel_info_fields(values: Iterable[str]) -> tuple[str, ...]:
-    fields = (values,) if isinstance(values, str) else tuple(values)
-    if not fields or not set(fields) <= set(CHANNEL_INFO_FIELDS):
+    try:
+        fields = (values,) if isinstance(values, str) else tuple(values)
+    except TypeError:
+        fields = ()
+    if not fields or not all(field in CHANNEL_INFO_FIELDS for field in fields):
         raise ConfigurationError(f"fields takes one or more of {', '.join(CHANNEL_INFO_FIELDS)}")
     return fields
 

@@ -111,7 +111,10 @@ def wanted_types(types: Iterable[str] | None) -> frozenset[str] | None:
         return None
     if isinstance(types, str):
         raise ConfigurationError(f"types is a collection of event names; write {{{types!r}}}")
-    found = frozenset(types)
+    try:
+        found = frozenset(types)
+    except TypeError:  # what cannot be gone through, or holds what cannot be the name of anything
+        raise ConfigurationError("types must be a collection of event names, such as {'MESSAGE_CREATE'}") from None
     if not found or not all(isinstance(name, str) and name for name in found):
         raise ConfigurationError("types must hold at least one event name, such as {'MESSAGE_CREATE'}")
     return found

@@ -297,6 +297,10 @@ class Exchange:
     async def update_presence(self, presence: UpdatePresence, *, wait: float) -> PresenceOutcome:
         """As :meth:`gatewright.transport.verbs.CommandVerbs.update_presence`."""
         payload = encode_command(presence)
+        if not isinstance(presence, UpdatePresence):  # pyright: ignore[reportUnnecessaryIsInstance] # not all use a type checker
+            raise ConfigurationError(
+                f"a presence is a gatewright.UpdatePresence, not {type(presence).__name__}; send() takes other commands"
+            )
         self._check_presence(presence)
         until = trio.current_time() + wait
         if self._outbox() is None and (self._ended or wait <= 0):

@@ -176,6 +176,13 @@ def _parse(text: object) -> tuple[str, str, int, tuple[str, str] | None]:
 def _check_credentials(scheme: str, credentials: tuple[str, str] | None) -> None:
     if credentials is None:
         return
+    if not all(isinstance(field, str) for field in credentials):  # pyright: ignore[reportUnnecessaryIsInstance] # not all use a type checker
+        raise UnusableProxy("the proxy's user name and password must be text")
+    if any(character < " " or character == "\x7f" for field in credentials for character in field):
+        raise UnusableProxy(
+            "the proxy's user name and password must not hold control characters, such as a line feed or a NUL "
+            "(RFC 7617, 2); a file that one was read from may end with one"
+        )
     if scheme in {"socks5", "socks5h"}:
         if not all(field.isascii() and 0 < len(field) <= _MAX_SOCKS_FIELD for field in credentials):
             raise UnusableProxy(

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import trio
 
+from gatewright.spec.errors import ConfigurationError
 from gatewright.transport.dispatch import Dispatch
 from gatewright.transport.mailbox import Mailbox
 
@@ -55,9 +56,11 @@ async def push(
         auto: whether a burst counts as handled when the sink has taken it; if not, ``ack()`` says it.
 
     Raises:
+        ConfigurationError: `sink` is none; nothing was attached, so others may take dispatches.
         ConsumerBusy: somebody else takes dispatches.
         Exception: whatever the sink has raised.
     """
+    _check(sink)
     pushing = _Pushing(mailbox, sink, types, auto)
     mailbox.attach(pushing.hand_over, types)
     try:
@@ -78,6 +81,14 @@ async def push(
     error = failure()
     if error is not None:
         raise error
+
+
+def _check(sink: object) -> None:
+    if isinstance(sink, type) or not all(callable(getattr(sink, method, None)) for method in ("take", "room")):
+        kind = f"the class {sink.__name__}" if isinstance(sink, type) else type(sink).__name__
+        raise ConfigurationError(
+            f"a sink is an object with take(dispatches) and async room() (gatewright.transport.push.Sink), not {kind}"
+        )
 
 
 class _Pushing:

@@ -474,7 +474,7 @@ class Shard(CommandVerbs):
         Raises:
             ShardFailed: the shard failed, and nothing is left.
             ConsumerBusy: somebody else takes dispatches.
-            ConfigurationError: if `types` is a string or holds no names.
+            ConfigurationError: if `sink` is none, or `types` is a string or holds no names.
             Exception: whatever the sink raises.
         """
         wanted = wanted_types(types)

@@ -214,6 +214,22 @@ def test_commands_are_values() -> None:
         command.status = "online"  # type: ignore[misc]
 
 
+@pytest.mark.parametrize("no_list", [7, None, len])
+def test_what_cannot_be_gone_through_is_refused_in_words(no_list: Any) -> None:
+    with pytest.raises(ConfigurationError, match="put one into a list"):
+        UpdatePresence(activities=no_list)
+    with pytest.raises(ConfigurationError, match="put one id into a list"):
+        RequestSoundboardSounds(no_list)
+    with pytest.raises(ConfigurationError, match="voice_start_time"):
+        RequestChannelInfo(GUILD, no_list)
+
+
+@pytest.mark.parametrize("since", ["1700000000", True, [], -1.0, math.nan])
+def test_what_is_no_time_is_refused_in_words(since: Any) -> None:
+    with pytest.raises(ConfigurationError, match="Unix time"):
+        UpdatePresence(since=since)
+
+
 def test_what_is_no_command_is_refused_in_words() -> None:
     with pytest.raises(ConfigurationError, match="must be a command such as gatewright"):
         encode_command({"op": 3})  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from typing import Any
 
 import pytest
 
@@ -63,6 +64,9 @@ def test_credentials_may_stand_beside_the_url_as_they_are() -> None:
         ("socks5://:hunter2@h", "1 to 255"),
         ("socks5://u:" + "x" * 256 + "@h", "1 to 255"),
         ("socks5h://u:%C3%BChunter2@h", "1 to 255"),
+        ("http://u:hunter2%00@h", "control characters"),
+        ("http://u%0D%0A:hunter2@h", "control characters"),
+        ("socks5h://u:hunter2%7F@h", "control characters"),
         (8080, "not int"),
     ],
 )
@@ -71,6 +75,18 @@ def test_what_cannot_be_a_proxy_is_refused_without_being_shown(text: object, wor
         Proxy(text)  # type: ignore[arg-type] # on purpose
     assert "hunter2" not in str(refused.value)
     assert refused.value.__cause__ is None
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "socks5", "socks5h"])
+@pytest.mark.parametrize(
+    ("password", "words"), [("hunter2\0", "control"), ("hunter2\n", "may end with one"), (b"hunter2", "must be text")]
+)
+def test_credentials_that_no_proxy_takes_are_refused_without_being_shown(
+    scheme: str, password: Any, words: str
+) -> None:
+    with pytest.raises(UnusableProxy, match=words) as refused:
+        Proxy(f"{scheme}://h", username="u", password=password)
+    assert "hunter2" not in str(refused.value)
 
 
 def test_a_proxy_shows_its_credentials_to_nobody() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import attrs
 import msgspec
@@ -318,6 +319,29 @@ async def test_a_shard_that_fails_is_told_behind_the_last_dispatch(autojump_cloc
         await send(fake, 1)
         fake.close(4004)
     assert sink.seqs == [1, 2]
+
+
+class NoRoom:
+    def take(self, dispatches: list[Dispatch]) -> bool:
+        return bool(dispatches)
+
+
+@pytest.mark.parametrize("wrong", [None, print, NoRoom(), Bursts])
+async def test_what_is_no_sink_is_refused_and_takes_no_place(wrong: Any, autojump_clock: MockClock) -> None:
+    async with gateway() as fake, shard_on(fake) as shard:
+        with pytest.raises(ConfigurationError, match="a sink is an object"):
+            await shard.push(wrong)
+        dispatch = await anext(shard)
+        assert dispatch.type == "READY"
+
+
+@pytest.mark.parametrize("types", [7, [[]], [None], ()])
+async def test_what_are_no_types_is_refused_in_words(types: Any, autojump_clock: MockClock) -> None:
+    async with gateway() as fake, shard_on(fake) as shard:
+        with pytest.raises(ConfigurationError, match="event name"):
+            await shard.push(Bursts(), types)
+        with pytest.raises(ConfigurationError, match="event name"):
+            shard.events(types)
 
 
 async def test_a_single_name_is_no_collection_of_types(autojump_clock: MockClock) -> None:

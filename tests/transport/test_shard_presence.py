@@ -10,11 +10,12 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gatewright.harness.fake import Connection, Delay, Drop, Invalidate, Received, Send, Withhold
+from gatewright.spec.errors import ConfigurationError
 from gatewright.spec.protocol import Opcode
 from gatewright.spec.states import State
 from gatewright.transport.answers import PresenceOutcome
 from gatewright.transport.codec import PayloadTooLarge
-from gatewright.transport.commands import Activity, UpdatePresence
+from gatewright.transport.commands import Activity, UpdatePresence, UpdateVoiceState
 from gatewright.transport.errors import NotReady
 from tests.support.asking import Asking, begin
 from tests.support.conforms import conforms
@@ -31,6 +32,19 @@ def saying(text: str) -> UpdatePresence:
 
 def said(data: dict[str, Any]) -> str:
     return str(data["activities"][0]["name"])
+
+
+@pytest.mark.parametrize("wrong", [UpdateVoiceState(1, None), {"status": "idle"}, "idle", UpdatePresence, None])
+async def test_what_is_no_presence_is_refused_and_changes_nothing(wrong: Any, autojump_clock: MockClock) -> None:
+    async with gateway() as fake, shard_on(fake) as shard:
+        await shard.wait_for("ready")
+        with pytest.raises(ConfigurationError, match="UpdatePresence"):
+            await shard.update_presence(wrong)
+        shard.force_identify()
+        await shard.wait_for("backing_off")
+        await shard.wait_for("ready")
+        assert all(not data.get("presence") for data in payloads(fake, Opcode.IDENTIFY))
+        assert payloads(fake, PRESENCE) == payloads(fake, Opcode.VOICE_STATE_UPDATE) == []
 
 
 @conforms("P58")

@@ -15,6 +15,7 @@ _ANSWERS: Final = (
     b"nonsense\r\n\r\n", b"",
 )  # fmt: skip
 """What it says when it does not open the way; then it hangs up."""
+_NO_SUCH_HOST: Final = (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", b"\x05\x04\x00\x01\x00\x00\x00\x00\x00\x00")
 _REPLIES: Final = (
     b"\x05\x05\x00\x01\x00\x00\x00\x00\x00\x00", b"\x05\x01\x00\x01\x00\x00\x00\x00\x00\x00", b"\x04",
     b"\x05\x00\x00\x09", b"",
@@ -35,11 +36,15 @@ async def http_proxy(stream: trio.abc.Stream, doors: Doors) -> None:
         if trouble is not None or credentials not in head:
             await _say_and_leave(stream, _ANSWERS[trouble or 0])
             return
+        host = doors.host_of(target)
+        if host is None:
+            await _say_and_leave(stream, _NO_SUCH_HOST[0])
+            return
         await stream.send_all(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 Connection established\r\n\r\n")
     except (_HungUp, trio.BrokenResourceError, trio.ClosedResourceError):
         await trio.aclose_forcefully(stream)
         return
-    await doors.gateway(doors.host_of(target), stream)
+    await doors.gateway(host, stream)
 
 
 async def https_proxy(stream: trio.abc.Stream, doors: Doors) -> None:
@@ -65,19 +70,23 @@ async def socks_proxy(stream: trio.abc.Stream, doors: Doors) -> None:
         await stream.send_all(b"\x01\x00")
         kind = (await _exactly(stream, 4))[3]
         if kind == 3:
-            host = (await _exactly(stream, (await _exactly(stream, 1))[0])).decode()
+            target = (await _exactly(stream, (await _exactly(stream, 1))[0])).decode()
         else:
-            host = ".".join(map(str, await _exactly(stream, 4 if kind == 1 else 16)))
+            target = ".".join(map(str, await _exactly(stream, 4 if kind == 1 else 16)))
         await _exactly(stream, 2)
         trouble = doors.trouble(len(_REPLIES))
         if trouble is not None:
             await _say_and_leave(stream, _REPLIES[trouble])
             return
+        host = doors.host_of(target)
+        if host is None:
+            await _say_and_leave(stream, _NO_SUCH_HOST[1])
+            return
         await stream.send_all(b"\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00")
     except (_HungUp, trio.BrokenResourceError, trio.ClosedResourceError):
         await trio.aclose_forcefully(stream)
         return
-    await doors.gateway(doors.host_of(host), stream)
+    await doors.gateway(host, stream)
 
 
 async def _say_and_leave(stream: trio.abc.Stream, answer: bytes) -> None:

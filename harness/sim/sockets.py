@@ -169,11 +169,13 @@ class Doors(trio.abc.SocketFactory, trio.abc.HostnameResolver):
     async def connect(self, address: str) -> Stream:
         """Connects to the host with this address."""
         host = self.host_of(address)
+        assert host is not None, "an address is one of those that were given out"
         return await self._network.connect(functools.partial(self._at, host), whole=True)
 
-    def host_of(self, address: str) -> str:
-        """The name of the host with this address, or with this name."""
-        return address if address in _HOSTS else _HOSTS[int(address.rpartition(".")[2]) - 1]
+    def host_of(self, address: str) -> str | None:
+        """The name of the host with this address, or with this name; ``None`` if there is none."""
+        number = address.rpartition(".")[2]
+        return _HOSTS[int(number) - 1] if number.isdecimal() else address if address in _HOSTS else None
 
     def trouble(self, kinds: int) -> int | None:
         """In which of so many ways the connection that has just come goes wrong, if it does."""

@@ -24,6 +24,13 @@ def test_a_shard_gets_through_on_every_way(way: Way) -> None:
     assert "awaiting_hello.hello.resume" in life.rows
 
 
+@pytest.mark.parametrize("way", Way)
+def test_a_resume_url_that_leads_nowhere_is_given_up_on_every_way(way: Way) -> None:
+    life = simulate(Scenario(way=way, connections=(("dead_resume_url", Phase.BACKING_OFF),)))
+    assert life.end is State.READY
+    assert any(row.startswith("connecting.connect_failed") for row in life.rows)
+
+
 def test_a_life_under_tls_is_the_same_in_every_process() -> None:
     code = (
         "import attrs; from gatewright.harness.sim import *; from gatewright.harness.sim.scenario import Way\n"

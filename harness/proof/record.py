@@ -88,4 +88,4 @@ def read(path: Path) -> dict[str, Measured]:
 def write(path: Path, record: Mapping[str, Measured]) -> None:
     """Writes a record, parts in the order of their names."""
     entries = {part: attrs.asdict(record[part]) for part in sorted(record)}
-    path.write_text(json.dumps(entries, indent=1, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
+    path.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8", newline="\n")

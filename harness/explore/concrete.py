@@ -158,13 +158,13 @@ class ConcreteWalk:
 
     def _meanings(self, label: Label) -> list[Step]:
         """Every step of the exploration that the same happening may stand for, from every state that is possible."""
-        wanted = _happening(label)
+        wanted = happening(label)
         return [
             (found, target)
             for number in self.possible
             for steps in self._ways.of(number)
             for found, target in steps
-            if found.action.name in _names(label) and _happening(found) == wanted
+            if found.action.name in _names(label) and happening(found) == wanted
         ]
 
     def _stand(self, meanings: list[Step], made: tuple[Effect, ...], *, refused: bool) -> None:
@@ -246,7 +246,8 @@ def _names(label: Label) -> tuple[str, ...]:
     return (label.action.name,)
 
 
-def _happening(label: Label) -> tuple[tuple[str, object], ...]:
+def happening(label: Label) -> tuple[tuple[str, object], ...]:
+    """What a label says that neither the core's counts nor its clock decide."""
     return tuple((name, value) for name, value in label.payload.items() if name not in _SETTLED)
 
 

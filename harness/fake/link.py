@@ -1,6 +1,6 @@
 """One websocket connection without its protocol: playing steps and actions, framing, closing, and the log of it all.
 
-A *procedure* is a generator that plays steps and yields the seconds to wait in between. It runs at once up to its
+A *procedure* is a generator that plays steps and yields what to wait for in between. It runs at once up to its
 first delay, so that without delays everything happens in the order in which the client asked for it; only what is
 delayed goes on in a task of its own, and so a late READY holds up no heartbeat.
 """
@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
+import attrs
 import trio
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessage
 from wsproto.utilities import RemoteProtocolError
@@ -49,14 +50,26 @@ from gatewright.harness.fake.world import World
 from gatewright.spec.protocol import Opcode
 from gatewright.transport.inflate import Compression
 
-Procedure: TypeAlias = Generator[float, None, None]
-Step: TypeAlias = Generator[float, None, tuple[Amend, ...] | None]
+Pause: TypeAlias = tuple[float, trio.CancelScope]
+"""Seconds to wait, and the scope that may end the wait before."""
+Procedure: TypeAlias = Generator[Pause, None, None]
+Step: TypeAlias = Generator[Pause, None, tuple[Amend, ...] | None]
 """Plays the actions of a step. Returns what to amend, or ``None`` if the step must not happen."""
 
 _WITHOUT_WEBSOCKET = frozenset({"accept", "on_close"})
 """The steps that come up while no websocket is open: before the 101, and after the client's close frame."""
 _NO_CODE = 1005
 """How wsproto spells a close frame without a code."""
+
+
+@attrs.define(eq=False)
+class _Delayed:
+    """A step that waits in a delay."""
+
+    step: str
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    instead: tuple[HandshakeAction | MessageAction, ...] = ()
+    """What is played when it goes on, before the rest of its plan."""
 
 
 class Link(ABC):
@@ -70,6 +83,7 @@ class Link(ABC):
         self._over = False
         self._plan = plan
         self._occurrences: Counter[str] = Counter()
+        self._delayed: list[_Delayed] = []
         self._partial: list[bytes] = []
         self._fragment: Fragment | None = None
         self._deflater = Deflater(Compression.NONE)  # until something else is negotiated
@@ -177,12 +191,18 @@ class Link(ABC):
     def _step(self, name: str) -> Step:
         self._occurrences[name] += 1
         amends: list[Amend] = []
-        for action in self._plan.actions(name, self._occurrences[name]):
+        actions = deque(self._plan.actions(name, self._occurrences[name]))
+        while actions:
+            action = actions.popleft()
             if isinstance(action, Amend):
                 amends.append(action)
             self.perform(action, step=name)
             if isinstance(action, Delay):
-                yield action.seconds
+                delayed = _Delayed(name)
+                self._delayed.append(delayed)
+                yield action.seconds, delayed.scope
+                self._delayed.remove(delayed)
+                actions.extendleft(reversed(delayed.instead))
             if isinstance(action, (Withhold, Drop, Close, Invalidate, Answer)):
                 return None
         return tuple(amends) if self._wire.opened or name in _WITHOUT_WEBSOCKET else None
@@ -190,9 +210,18 @@ class Link(ABC):
     def _begin(self, procedure: Procedure) -> None:
         """Run `procedure` up to its first delay now, and the rest in a task of the connection."""
         assert self._nursery is not None
-        for delay in procedure:
-            self._nursery.start_soon(_finish, procedure, delay)
+        for seconds, scope in procedure:
+            self._nursery.start_soon(_finish, procedure, seconds, scope)
             return
+
+    def go_on(self, step: str, actions: Sequence[HandshakeAction | MessageAction]) -> bool:
+        """End the delay in which `step` has waited longest, and play `actions` next; whether there was one."""
+        for delayed in self._delayed:
+            if delayed.step == step and not delayed.scope.cancel_called:
+                delayed.instead = tuple(actions)
+                delayed.scope.cancel()
+                return True
+        return False
 
     def _send(self, op: Opcode, data: object = None, *, seq: int | None = None, event: str | None = None) -> None:
         if not self._wire.opened:
@@ -278,11 +307,12 @@ class Link(ABC):
         self._world.note(CloseFrame(time=trio.current_time(), connection=self.number, by=by, code=code, reason=reason))
 
 
-async def _finish(procedure: Procedure, delay: float) -> None:
+async def _finish(procedure: Procedure, seconds: float, scope: trio.CancelScope) -> None:
     while True:
-        await trio.sleep(delay)
+        with scope:
+            await trio.sleep(seconds)
         try:
-            delay = next(procedure)
+            seconds, scope = next(procedure)
         except StopIteration:
             return
 

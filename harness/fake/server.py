@@ -189,6 +189,14 @@ class FakeGateway:
         for conversation in self._world.chosen(connection):
             conversation.perform(action)
 
+    def go_on(self, step: str, *actions: HandshakeAction | MessageAction, connection: int | None = None) -> bool:
+        """End the `Delay` in which a step of this name waits, the longest wait first; whether there was one.
+
+        With ``Connection(ready=Delay(math.inf))`` READY comes when the test says ``fake.go_on("ready")``. `actions` are
+        played first, as if they stood behind the delay: ``fake.go_on("ready", Amend(without=("guilds",)))``.
+        """
+        return any(conversation.go_on(step, actions) for conversation in self._world.chosen(connection))
+
     def go_dark(self, *, reading: bool = True, connection: int | None = None) -> None:
         """Nothing passes any more, in either direction. See :class:`~gatewright.harness.fake.script.Dark`."""
         self.perform(Dark(reading=reading), connection=connection)

@@ -2,6 +2,7 @@
 
     python -m gatewright.harness.sim --lives 100000
     python -m gatewright.harness.sim --seed 4711        # one of them again, step by step
+    python -m gatewright.harness.sim --driven 1000      # lives that the explored environment drives
 
 Every seed is a scenario of its own, and brings it back in any process. The run ends with status 1 when something was
 violated, when a row was taken that has a reason why it cannot be, or when, after very many lives, a row was neither
@@ -26,6 +27,7 @@ import attrs
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from gatewright.harness.sim.driven_report import drive_many
 from gatewright.harness.sim.scenario import Scenario
 from gatewright.harness.sim.scheduler import scheduling
 from gatewright.harness.sim.shrinking import shrink
@@ -105,7 +107,19 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object at the end instead of text")
     parser.add_argument("--seed", type=_count, help="one seed alone, with its story")
     parser.add_argument("--cancel-at", type=_count, metavar="PASS", help="with --seed: where its block is cancelled")
+    parser.add_argument(
+        "--driven",
+        type=_count,
+        default=0,
+        metavar="SEEDS",
+        help="instead of drawn lives, so many in which the actions of the explored environment are done to the driver, "
+        "which must stand where the exploration says after each (default: 0)",
+    )
     args = parser.parse_args(argv)
+    if args.driven:
+        driven = drive_many(args.driven, first=args.first)
+        print(json.dumps(driven.as_dict()) if args.json else driven)
+        return 0 if driven.ok else 1
     if args.seed is not None:
         return _one(attrs.evolve(Scenario.of(args.seed), cancel_at=args.cancel_at), args.seed)
     if args.cancel_at is not None:

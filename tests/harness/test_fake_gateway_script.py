@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -46,6 +47,20 @@ async def read_all(stream: trio.abc.Stream, *, within: float = 100) -> tuple[byt
             answer += data
         return answer, True
     return answer, False
+
+
+async def test_a_step_that_is_held_back_goes_on_when_it_is_told_to(autojump_clock: MockClock) -> None:
+    async with FakeGateway(listen=False, script=[Connection(hello=Delay(math.inf))]) as fake, connected(fake) as client:
+        with trio.move_on_after(1000) as waiting:
+            await client.read()
+        assert waiting.cancelled_caught
+        assert not fake.go_on("ready")
+        before = trio.current_time()
+        assert fake.go_on("hello", Reconnect(), Amend({"heartbeat_interval": 7}))
+        assert not fake.go_on("hello")
+        assert (await client.read())["op"] == 7
+        assert (await client.read())["d"]["heartbeat_interval"] == 7
+        assert trio.current_time() == before
 
 
 async def test_each_connection_takes_the_next_plan_and_the_last_one_repeats(autojump_clock: MockClock) -> None:

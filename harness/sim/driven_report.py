@@ -1,0 +1,95 @@
+"""Many driven lives, and what came of them: ``python -m gatewright.harness.sim --driven 1000``."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+import attrs
+
+from gatewright.harness.explore.ways import Ways
+from gatewright.harness.sim.driven import drive, explored
+from gatewright.harness.sim.performing import DEEDS, OWN, REASONS
+
+
+@attrs.define
+class DrivenReport:
+    """What came of driven lives."""
+
+    lives: int = 0
+    whole: int = 0
+    """Ways that were taken to their end."""
+    left: Counter[str] = attrs.field(factory=Counter[str])
+    """Where and why others were left."""
+    passed_over: Counter[str] = attrs.field(factory=Counter[str])
+    """How many ways were drawn and not begun, by the action to which no driver can be brought."""
+    done: Counter[str] = attrs.field(factory=Counter[str])
+    """How often each action was done, and judged."""
+    rows: set[str] = attrs.field(factory=set[str])
+    found: dict[int, str] = attrs.field(factory=dict[int, str])
+    """What went wrong, by seed."""
+    cpu: float = 0.0
+    """Seconds of processor time, without the exploration's."""
+
+    @property
+    def ok(self) -> bool:
+        """There was something to judge, and nothing was wrong."""
+        return self.lives > 0 and not self.found
+
+    @property
+    def never(self) -> tuple[str, ...]:
+        """Actions that could have been done, and were not."""
+        return tuple(sorted(set(DEEDS) - set(self.done)))
+
+    def as_dict(self) -> dict[str, object]:
+        """In the types of JSON."""
+        return {
+            "ok": self.ok,
+            "lives": self.lives,
+            "whole": self.whole,
+            "left": dict(self.left.most_common()),
+            "passed_over": dict(self.passed_over.most_common()),
+            "done": dict(self.done.most_common()),
+            "never": list(self.never),
+            "rows": len(self.rows),
+            "cpu": round(self.cpu, 1),
+            "found": {str(seed): error for seed, error in self.found.items()},
+        }
+
+    def __str__(self) -> str:
+        """For people."""
+        judged = self.done.total()
+        lines = [
+            f"{self.lives:,} driven lives, {judged:,} actions, {len(self.rows)} rows, {self.cpu:.1f} s; "
+            f"{self.whole:,} ways were taken to their end",
+            f"{len(self.done)} of {len(DEEDS)} actions with a deed were done; {len(OWN)} are the driver's own answers, "
+            f"and {len(REASONS)} have a reason why no driver can be brought to them",
+        ]
+        lines += [f"never done: {', '.join(self.never)}"] if self.never else []
+        lines += [f"left {count:6,}  {why}" for why, count in self.left.most_common(12)]
+        reasons = Counter[str]()
+        for name, count in self.passed_over.items():
+            reasons[REASONS[name]] += count
+        lines += [f"passed over {count:6,}  {why}" for why, count in reasons.most_common()]
+        lines += [f"seed {seed}: {error}" for seed, error in self.found.items()]
+        return "\n".join(lines)
+
+
+def drive_many(lives: int, *, first: int = 0, ways: Ways | None = None) -> DrivenReport:
+    """Lives the driven lives of the seeds from `first` on."""
+    ways, report = explored() if ways is None else ways, DrivenReport()
+    began = time.process_time()
+    for seed in range(first, first + lives):
+        report.lives += 1
+        try:
+            taken = drive(ways, seed)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it was found
+            report.found[seed] = f"{type(error).__name__}: {error}"
+            continue
+        report.whole += not taken.left
+        report.left.update([taken.left] if taken.left else [])
+        report.passed_over.update(taken.passed_over)
+        report.done.update(taken.done)
+        report.rows |= taken.rows
+    report.cpu = time.process_time() - began
+    return report

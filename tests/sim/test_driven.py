@@ -1,0 +1,69 @@
+"""Lives that the explored environment drives: after each action the driver stands where the exploration says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from gatewright.harness.explore.gateway import QUICK
+from gatewright.harness.explore.gateway_environment import gateway_environment
+from gatewright.harness.explore.ways import Ways
+from gatewright.harness.sim.driven import drive, explored
+from gatewright.harness.sim.driven_report import drive_many
+from gatewright.harness.sim.performing import DEEDS, OWN, REASONS
+from gatewright.spec import events
+from gatewright.transport.connection import Connection
+from gatewright.transport.driver import Driver
+
+LIVES = 150
+
+
+@pytest.fixture(scope="module")
+def ways() -> Ways:
+    return explored(QUICK)
+
+
+def test_every_action_of_the_environment_has_a_deed_or_a_reason_and_nothing_else_has() -> None:
+    named = [*DEEDS, *OWN, *REASONS]
+    assert sorted(named) == sorted(action.name for action in gateway_environment().actions)
+    assert all(REASONS.values())
+    assert all(OWN.values())
+
+
+def test_the_driver_stands_where_the_exploration_says_after_each_action(ways: Ways) -> None:
+    report = drive_many(LIVES, ways=ways)
+    assert report.ok, report
+    assert report.whole > LIVES / 4
+    assert len(report.done) > 45
+    assert len(report.rows) > 150
+
+
+def test_a_life_is_the_same_whenever_it_is_lived(ways: Ways) -> None:
+    assert drive(ways, 5).told == drive(ways, 5).told != drive(ways, 6).told
+
+
+def _forget_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Connection, "close", lambda _connection, _code: None)  # pyright: ignore[reportUnknownLambdaType]
+
+
+def _lose_estimates(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = Driver.feed_outcome
+
+    def lose(driver: Driver, event: events.ConnectionOutcome) -> None:
+        if not isinstance(event, events.SlotQueued):
+            feed(driver, event)
+
+    monkeypatch.setattr(Driver, "feed_outcome", lose)
+
+
+@pytest.mark.parametrize(
+    ("defect", "shows"),
+    [(_forget_close, "has not said: close frame has left"), (_lose_estimates, "slot is queued")],
+)
+def test_a_defect_of_the_driver_shows(
+    ways: Ways, monkeypatch: pytest.MonkeyPatch, defect: Callable[[pytest.MonkeyPatch], None], shows: str
+) -> None:
+    defect(monkeypatch)
+    report = drive_many(LIVES, ways=ways)
+    assert any(shows in error for error in report.found.values()), report

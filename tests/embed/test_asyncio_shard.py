@@ -7,7 +7,6 @@ import inspect
 import threading
 import time
 from collections.abc import Iterator
-from functools import partial
 from typing import Any, get_type_hints
 
 import pytest
@@ -18,12 +17,11 @@ from gatewright.embed.thread import EngineThread
 from gatewright.fsm.errors import IllegalTransition
 from gatewright.harness.fake import Rules
 from gatewright.spec.errors import ConfigurationError
-from gatewright.spec.session import Metadata
 from gatewright.spec.states import State
 from gatewright.transport.commands import UpdatePresence
 from gatewright.transport.errors import AuthenticationFailed, NotReady, ShardStopped
-from gatewright.transport.metadata import StaticMetadataSource
 from gatewright.transport.shard import Shard
+from tests.embed.asyncio_shards import contents, say, shard_at
 from tests.embed.loops import loop_factory, on_each_loop, run
 from tests.support.conforms import conforms
 from tests.support.shards import INTENTS, TOKEN, close_codes
@@ -36,28 +34,6 @@ pytestmark = pytest.mark.sockets
 def no_thread_is_left() -> Iterator[None]:
     yield
     assert [thread.name for thread in threading.enumerate() if thread.name == "gatewright"] == []
-
-
-def shard_at(there: Elsewhere, **options: Any) -> AsyncioShard:
-    """A shard that connects to a gateway in another thread, without asking for metadata."""
-    defaults: dict[str, Any] = {"intents": INTENTS, "metadata": StaticMetadataSource(Metadata(url=there.url))}
-    return AsyncioShard(options.pop("token", TOKEN), **{**defaults, **options})
-
-
-def say(there: Elsewhere, *contents: object) -> None:
-    """Has the gateway dispatch a message each."""
-    for content in contents:
-        there.do(partial(there.fake.dispatch, "MESSAGE_CREATE", {"content": content}))
-
-
-async def contents(shard: AsyncioShard, count: int) -> list[Any]:
-    """The contents of the next `count` messages, without asking for one more."""
-    found: list[Any] = []
-    while len(found) < count:
-        event = await anext(shard)
-        if event.type == "MESSAGE_CREATE":
-            found.append(event.data["content"])
-    return found
 
 
 def test_the_options_are_those_of_a_shard() -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from gatewright.embed import pace as module
 from gatewright.embed.pace import ENOUGH, SPACING, SPACING_BEHIND, Pace
+from tests.embed.asyncio_shards import say, shard_at
 from tests.embed.loops import run
-from tests.embed.test_asyncio_shard import say, shard_at
 from tests.support.threads import Elsewhere, gateway_in_a_thread
 
 

@@ -44,14 +44,14 @@ PARTS = {
     for part in (
         Part("cc", ("cc",), "apt install build-essential"),
         Part("chromium", ("chromium", "chromium-browser", "google-chrome"), "apt install chromium"),
-        Part("discord.py", (), "pip install 'gatewright[discordpy]'", module="discord"),
+        # py-cord is imported as `discord` too, and stands in its place: of each, a module that the other has not.
+        Part("discord.py", (), "pip install 'gatewright[discordpy]'", module="discord.app_commands"),
         Part("disnake", (), "make adapters", module="disnake"),
         Part("graphviz", ("dot",), "apt install graphviz"),
         Part("microsocks", ("microsocks",), "apt install microsocks"),
         Part("hikari", (), "pip install 'gatewright[hikari]'", module="hikari"),
         Part("interactions", (), "make adapters", module="interactions"),
         Part("nextcord", (), "make adapters", module="nextcord"),
-        # It is imported as `discord`, as discord.py is; this module of it is its own.
         Part("py-cord", (), "make adapters", module="discord.cog"),
         Part("redis", ("redis-server",), "apt install redis-server"),
         Part("spin", ("spin",), "apt install spin"),

@@ -1,10 +1,10 @@
 """One connection: one generation of the socket, from opening it to the moment when nothing of it is left.
 
 trio-websocket makes the handshake, sends frames, answers pings and closes. Messages are lifted out of the stream below
-it (:mod:`gatewright.transport.tap`) and fed to the machine in the step in which they were read. Three tasks live inside
-the connection's own nursery: trio-websocket's reader, one that waits for its end, and the one writer, which alone
-sends. Whatever happens to it, the connection ends with exactly one event (`ConnectFailed`, `Closed` or `Aborted`),
-after its stream was closed.
+it (:mod:`gatewright.transport.tap`) and fed to the machine in the step in which they were read. In the connection's own
+nursery live trio-websocket's reader, a task that waits for its end, and, as long as there is something to send, the one
+writer, which alone sends. Whatever happens to it, the connection ends with exactly one event (`ConnectFailed`, `Closed`
+or `Aborted`), after its stream was closed.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from gatewright.transport.outbox import Fate, Outbox
 from gatewright.transport.seams import ConnectionUnavailable, StreamOpener
 from gatewright.transport.tap import FrameTap
 from gatewright.transport.urls import GatewayUrl
+from gatewright.transport.waiting import Latch, Lot
 
 _MAX_REASON: Final = 128
 """Characters; a close frame has room for 123 bytes (RFC 6455, 5.5)."""
@@ -105,9 +106,9 @@ class Connection:
         write_timeout: float,
     ) -> None:
         self.gen = gen
-        self.outbox = Outbox(limiter)
+        self.outbox = Outbox(limiter, self._wake_writer)
         self.limiter = limiter
-        self.gone = trio.Event()
+        self.gone = Latch()
         """Set when nothing of the socket is left."""
         self._url = url
         self._opener = opener
@@ -118,11 +119,13 @@ class Connection:
         self._scope = trio.CancelScope()
         self._stream: FrameTap | None = None
         self._nursery: trio.Nursery | None = None
+        self._websocket: WebSocketConnection | None = None  # while something can be sent on it
+        self._writing = False  # or nothing more may be written
         self._inbox: list[Received] = []  # as it came
         self._messages: list[str | bytes] = []  # inflated, and to be fed before what is in the inbox
         self._violation: InflateError | None = None  # what follows upon these
         self._has_room = True
-        self._lot = trio.lowlevel.ParkingLot()  # of those who wait for room
+        self._lot = Lot()  # of those who wait for room
         self._fault: Exception | None = None
         self._aborted = False
         self._fed = 0
@@ -181,8 +184,12 @@ class Connection:
                 websocket = await self._handshake(nursery, stream)
                 self._host.feed_outcome(Opened(self.gen))
                 stream.release()
-                nursery.start_soon(self._write, websocket, nursery.cancel_scope)
-                self._outcome = await self._closed(websocket)
+                self._websocket = websocket
+                self._wake_writer()
+                try:
+                    self._outcome = await self._closed(websocket)
+                finally:
+                    self._websocket = None
                 nursery.cancel_scope.cancel()
         except* _HandshakeFailed as group:
             failed = cast("_HandshakeFailed", _first(group))
@@ -312,9 +319,16 @@ class Connection:
         if self.outbox.close_code is not None or self._fault is not None:
             self._scope.cancel()
 
+    def _wake_writer(self) -> None:
+        """Begins to write, unless that is under way. Nearly always there is nothing to write, and no task waits."""
+        if self._websocket is not None and not self._writing:
+            assert self._nursery is not None
+            self._writing = True
+            self._nursery.start_soon(self._write, self._websocket, self._nursery.cancel_scope)
+
     @trio.lowlevel.enable_ki_protection
     async def _write(self, websocket: WebSocketConnection, scope: trio.CancelScope) -> None:
-        """The one task that sends."""
+        """The one task that sends, until nothing is left."""
         while (outgoing := await self.outbox.next()) is not None:
             with trio.move_on_after(self._write_timeout) as patience:
                 try:
@@ -333,6 +347,8 @@ class Connection:
                 # Half a frame is out: nothing can follow it, not even a close frame.
                 self._host.feed_outcome(WriteBlocked(self.gen))
                 return
+        else:
+            self._writing = self.outbox.closed
         code = self.outbox.close_code
         if code is None:
             return

@@ -56,6 +56,7 @@ from gatewright.transport.seams import (
 )
 from gatewright.transport.token import Token
 from gatewright.transport.urls import UnusableUrl, parse_gateway_url
+from gatewright.transport.waiting import Latch
 
 _QUIET_PASSES: Final = 5
 """Passes of trio's loop without anything read or fed, after which everything that had arrived was fed: one for the
@@ -119,13 +120,14 @@ class Driver:
         self._on_step = on_step
         self._on_dispatch = on_dispatch
         self._nursery: trio.Nursery | None = None
-        self._background = trio.CancelScope(shield=True)
-        self._ended = trio.Event()
+        self._ending = False
+        self._ended = Latch()
         self._waiting_to_start: list[tuple[Callable[..., Awaitable[object]], tuple[object, ...]]] = []
         self._timer = trio.CancelScope()
-        self._registering = trio.CancelScope()
-        self._fetching = trio.CancelScope()
-        self._acquiring = trio.CancelScope()
+        # Of what is under way.
+        self._registering: trio.CancelScope | None = None
+        self._fetching: trio.CancelScope | None = None
+        self._acquiring: trio.CancelScope | None = None
         self._slot: tuple[int, Slot] | None = None
         self._identified: tuple[int, Slot] | None = None
         self._dispatch: Dispatch | None = None
@@ -265,19 +267,23 @@ class Driver:
         Shielded: whoever cancels the user's block cancels the block, and leaving it then stops the shard in order.
         """
         try:
-            with self._background:
-                async with trio.open_nursery() as nursery:
-                    self._nursery = nursery
-                    for function, args in self._waiting_to_start:
-                        nursery.start_soon(function, *args)
-                    self._waiting_to_start.clear()
-                    await self.run_timers()
+            async with trio.open_nursery() as nursery:
+                nursery.cancel_scope.shield = True
+                self._nursery = nursery
+                if self._ending:
+                    nursery.cancel_scope.cancel()
+                for function, args in self._waiting_to_start:
+                    nursery.start_soon(function, *args)
+                self._waiting_to_start.clear()
+                await self.run_timers()
         finally:
             self._ended.set()
 
     async def end(self) -> None:
         """Cancels everything that runs in the background, and waits for it, shielded."""
-        self._background.cancel()
+        self._ending = True
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
         with trio.CancelScope(shield=True):
             await self._ended.wait()
 
@@ -324,13 +330,13 @@ class Driver:
                 self._registering = trio.CancelScope()
                 self._spawn(self._apply_registrations, self._registering)
             case fx.UndoRegistrations():
-                self._registering.cancel()
+                _cancel(self._registering)
                 self._spawn(self._undo_registrations)
             case fx.FetchMetadata(request, delay):
                 self._fetching = trio.CancelScope()
                 self._spawn(self._fetch_metadata, request, delay, self._fetching)
             case fx.CancelMetadata():
-                self._fetching.cancel()
+                _cancel(self._fetching)
             case fx.OpenSocket(gen, url):
                 self._open(gen, url)
             case fx.CloseKeepingSession(gen):
@@ -343,7 +349,7 @@ class Driver:
                 self._acquiring = trio.CancelScope()
                 self._spawn(self._acquire_slot, gen, self._acquiring)
             case fx.WithdrawSlot():
-                self._acquiring.cancel()
+                _cancel(self._acquiring)
             case fx.ReturnSlot(gen):
                 self._return_slot(gen)
             case fx.SendIdentify(gen):
@@ -495,3 +501,9 @@ class Driver:
         if self._slot is not None and self._slot[0] == gen:
             self._gate.give_back(self._slot[1])
             self._slot = None
+
+
+def _cancel(scope: trio.CancelScope | None) -> None:
+    """Cancels what is under way, if it is."""
+    if scope is not None:
+        scope.cancel()

@@ -29,6 +29,7 @@ from gatewright.transport.errors import ConnectionLost, NotReady, RequestTimedOu
 from gatewright.transport.outbox import Fate, Outbox, Outgoing
 from gatewright.transport.presence import Presence
 from gatewright.transport.requests import Book, Pending
+from gatewright.transport.waiting import Lot
 
 _REFUSED_PAYLOAD: Final = frozenset({CloseCode.UNKNOWN_OPCODE, CloseCode.DECODE_ERROR})
 
@@ -96,7 +97,7 @@ class Exchange:
         self._tickets = itertools.count()
         self._waiting: dict[int, _Waiting] = {}
         self._unsent = 0
-        self._ready = trio.lowlevel.ParkingLot()
+        self._ready = Lot()
         self._ended = False
 
     # -- what the shard tells --------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from gatewright.spec.errors import GatewrightError
 from gatewright.transport.acks import Acks
 from gatewright.transport.dispatch import Dispatch
 from gatewright.transport.queue import Queue, QueuePolicy
+from gatewright.transport.waiting import Lot
 
 _TURNS: Final = 256
 """Dispatches that consumers take before everybody else has a turn. A turn costs more than a dispatch, and a consumer
@@ -60,7 +61,7 @@ class Mailbox:
         self._bytes = 0
         self._lot = trio.lowlevel.ParkingLot()
         self._asleep = False  # whether anybody may be in there: cheaper to ask than the lot
-        self._room = trio.lowlevel.ParkingLot()
+        self._room = Lot()
         self._held_back = False  # whether anybody may be in there
         self._closed = False
         self._wanted: frozenset[str] | None = None

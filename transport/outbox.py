@@ -15,6 +15,7 @@ import trio
 from gatewright.spec.protocol import Opcode
 from gatewright.transport.errors import ConnectionLost
 from gatewright.transport.limiter import SendLimiter
+from gatewright.transport.waiting import Lot
 
 
 class Fate(enum.Enum):
@@ -94,16 +95,22 @@ class Outgoing:
 
 
 class Outbox:
-    """The queue of one connection's writer; `limiter` says when what users asked for may go."""
+    """The queue of one connection's writer.
 
-    __slots__ = ("_closed", "_limiter", "_lot", "_urgent", "_usual", "close_code", "waits")
+    Args:
+        limiter: says when what users asked for may go.
+        wake: called whenever there is something for the writer.
+    """
 
-    def __init__(self, limiter: SendLimiter) -> None:
+    __slots__ = ("_closed", "_limiter", "_lot", "_urgent", "_usual", "_wake", "close_code", "waits")
+
+    def __init__(self, limiter: SendLimiter, wake: Callable[[], None]) -> None:
         self._limiter = limiter
+        self._wake = wake
         # Lists, because an empty deque takes ten times as much, and nearly always they are empty.
         self._urgent: list[Outgoing] = []
         self._usual: list[Outgoing] = []
-        self._lot = trio.lowlevel.ParkingLot()
+        self._lot = Lot()  # of the writer, while the limit holds it back
         self._closed = False
         self.waits = 0
         """How many of what users asked for have had to wait for the limit."""
@@ -114,13 +121,15 @@ class Outbox:
         """Queues what the machine sends; it goes before everything that users asked for."""
         if not self._closed:
             self._urgent.append(Outgoing(op, payload))
-            self._lot.unpark()
+            self._lot.unpark_all()
+            self._wake()
 
     def close(self, code: int) -> None:
         """Asks for a close frame; nothing else is sent after it, and what was queued is lost."""
         if self.close_code is None:
             self.close_code = code
             self.discard()
+            self._wake()
 
     def discard(self) -> None:
         """Everything that is queued is lost; nothing can be queued any more."""
@@ -143,7 +152,8 @@ class Outbox:
             return
         outgoing.queue = self._usual
         self._usual.append(outgoing)
-        self._lot.unpark()
+        self._lot.unpark_all()
+        self._wake()
 
     async def send(self, op: Opcode, payload: bytes) -> None:
         """Queues what a user asked for, and waits until it was sent, as :meth:`Outgoing.sent` does."""
@@ -152,7 +162,7 @@ class Outbox:
         await outgoing.sent()
 
     async def next(self) -> Outgoing | None:
-        """What the writer sends next; ``None`` when only the close frame is left, or nothing.
+        """What the writer sends next; ``None`` when only the close frame is left, or nothing for now.
 
         What users asked for waits here for its turn within the limits, so that any number of callers share them; a
         command that has to wait longer lets the others pass.
@@ -173,8 +183,7 @@ class Outbox:
                     outgoing.waited = True
                     self.waits += 1
             if delay == math.inf:
-                await self._lot.park()
-                continue
+                return None
             with trio.move_on_after(delay):
                 await self._lot.park()
 

@@ -16,6 +16,7 @@ import trio
 
 from gatewright.transport.arrivals import PORTION, arrivals_of
 from gatewright.transport.frames import FrameSplitter, Received
+from gatewright.transport.waiting import Latch, Lot
 
 _CLOSE_FRAME: Final = 0x88
 """First byte of an unfragmented close frame, which is the only form that a close frame has (RFC 6455, 5.5)."""
@@ -55,14 +56,14 @@ class FrameTap(trio.abc.Stream):
         self._head = bytearray()  # of the answer to the upgrade
         self._glued = b""  # what came in one piece with the 101
         self._held = False
-        self._lot = trio.lowlevel.ParkingLot()
+        self._lot = Lot()
         self.closing = False
         """A close frame was begun: nothing will be delivered any more."""
         self.reads = 0
         """How often bytes, or their end, have come."""
-        self.ended = trio.Event()
+        self.ended = Latch()
         """No more bytes will come."""
-        self.close_sent = trio.Event()
+        self.close_sent = Latch()
         """A close frame has left completely."""
 
     # -- sending ---------------------------------------------------------------------------------------------------

@@ -61,6 +61,6 @@ async def test_a_watcher_that_is_forgotten_is_gone(autojump_clock: MockClock) ->
 
 
 def test_a_shard_and_its_queues_have_no_dictionary() -> None:
-    assert not hasattr(Outbox(SendLimiter(lambda: 0.0)), "__dict__")
+    assert not hasattr(Outbox(SendLimiter(lambda: 0.0), wake=lambda: None), "__dict__")
     assert "__dict__" not in {name for kind in Shard.__mro__ for name in getattr(kind, "__slots__", ())}
     assert not any("__dict__" in vars(kind) for kind in Shard.__mro__ if kind is not object)

@@ -14,7 +14,32 @@ MEMBERS, PRESENCE, BEAT = Opcode.REQUEST_GUILD_MEMBERS, Opcode.PRESENCE_UPDATE, 
 
 
 def outbox() -> Outbox:
-    return Outbox(SendLimiter(trio.current_time))
+    return Outbox(SendLimiter(trio.current_time), wake=lambda: None)
+
+
+class Writer:
+    """Sends what is in its box, and is begun anew whenever there is something, as a connection's is."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+        self._limiter = SendLimiter(trio.current_time)
+        self._writing = False
+        self.box = Outbox(self._limiter, self._wake)
+        self.begun = 0
+        self.sent: list[tuple[float, Opcode]] = []
+
+    def _wake(self) -> None:
+        if not self._writing:
+            self._writing = True
+            self.begun += 1
+            self._nursery.start_soon(self._write)
+
+    async def _write(self) -> None:
+        while (outgoing := await self.box.next()) is not None:
+            self._limiter.sent(outgoing.op)
+            self.sent.append((trio.current_time(), outgoing.op))
+            outgoing.settle(Fate.SENT)
+        self._writing = False
 
 
 class Caller:
@@ -59,6 +84,7 @@ async def test_a_caller_returns_when_its_command_was_sent_and_not_before(autojum
     caller = Caller(box, b"a")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(caller)
+        await wait_all_tasks_blocked()
         outgoing = await box.next()
         assert outgoing is not None
         await wait_all_tasks_blocked()
@@ -88,6 +114,7 @@ async def test_cancelling_a_command_that_was_begun_waits_for_it(autojump_clock: 
     caller = Caller(box, b"a")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(caller)
+        await wait_all_tasks_blocked()
         outgoing = await box.next()
         assert outgoing is not None
         caller.scope.cancel()
@@ -120,24 +147,40 @@ async def test_the_first_close_code_stays(autojump_clock: MockClock) -> None:
     assert box.close_code == 4900
 
 
-async def test_the_writer_that_waits_is_woken_by_what_comes(autojump_clock: MockClock) -> None:
-    box = outbox()
+async def test_the_writer_is_begun_when_something_comes_and_ends_when_all_is_sent(
+    autojump_clock: MockClock,
+) -> None:
     async with trio.open_nursery() as nursery:
-
-        async def urge_later() -> None:
+        writer = Writer(nursery)
+        assert await writer.box.next() is None
+        for _ in range(2):
             await trio.sleep(3)
-            box.urge(BEAT, b"beat")
+            writer.box.urge(BEAT, b"beat")
+            writer.box.urge(BEAT, b"beat")
+            await wait_all_tasks_blocked()
+            assert not nursery.child_tasks
+        assert (writer.begun, writer.sent) == (2, [(3, BEAT), (3, BEAT), (6, BEAT), (6, BEAT)])
 
-        nursery.start_soon(urge_later)
-        outgoing = await box.next()
-        assert (outgoing is not None, trio.current_time()) == (True, 3)
 
-
-async def write(box: Outbox, limiter: SendLimiter, sent: list[tuple[float, Opcode]]) -> None:
-    while (outgoing := await box.next()) is not None:
-        limiter.sent(outgoing.op)
-        sent.append((trio.current_time(), outgoing.op))
-        outgoing.settle(Fate.SENT)
+async def test_a_writer_that_waits_for_the_limit_sends_what_is_urgent_and_ends_with_the_connection(
+    autojump_clock: MockClock,
+) -> None:
+    async with trio.open_nursery() as nursery:
+        writer = Writer(nursery)
+        callers = [Caller(writer.box, b"%d" % number, PRESENCE) for number in range(6)]
+        for caller in callers:
+            nursery.start_soon(caller)
+        await wait_all_tasks_blocked()
+        assert len(writer.sent) == 5
+        await trio.sleep(1)
+        writer.box.urge(BEAT, b"beat")
+        await wait_all_tasks_blocked()
+        assert writer.sent[5:] == [(1, BEAT)]
+        writer.box.discard()
+        await wait_all_tasks_blocked()
+        assert not nursery.child_tasks
+        assert (writer.begun, trio.current_time()) == (1, 1)
+    assert sorted(caller.end for caller in callers) == ["lost"] + ["sent"] * 5
 
 
 @conforms("P55", "P58")
@@ -145,11 +188,9 @@ async def write(box: Outbox, limiter: SendLimiter, sent: list[tuple[float, Opcod
 async def test_any_number_of_callers_share_the_limit(
     autojump_clock: MockClock, op: Opcode, limit: int, window: float
 ) -> None:
-    limiter = SendLimiter(trio.current_time)
-    box = Outbox(limiter)
-    sent: list[tuple[float, Opcode]] = []
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(write, box, limiter, sent)
+        writer = Writer(nursery)
+        box, sent = writer.box, writer.sent
         async with trio.open_nursery() as callers:
             for number in range(3 * limit):
                 callers.start_soon(Caller(box, b"%d" % number, op))
@@ -161,11 +202,9 @@ async def test_any_number_of_callers_share_the_limit(
 
 @conforms("P58")
 async def test_a_presence_that_has_to_wait_lets_the_others_pass(autojump_clock: MockClock) -> None:
-    limiter = SendLimiter(trio.current_time)
-    box = Outbox(limiter)
-    sent: list[tuple[float, Opcode]] = []
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(write, box, limiter, sent)
+        writer = Writer(nursery)
+        box, sent = writer.box, writer.sent
         async with trio.open_nursery() as callers:
             for number in range(7):
                 callers.start_soon(Caller(box, b"%d" % number, PRESENCE))
@@ -178,11 +217,9 @@ async def test_a_presence_that_has_to_wait_lets_the_others_pass(autojump_clock: 
 
 @conforms("P21")
 async def test_a_heartbeat_never_waits_for_the_limit(autojump_clock: MockClock) -> None:
-    limiter = SendLimiter(trio.current_time)
-    box = Outbox(limiter)
-    sent: list[tuple[float, Opcode]] = []
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(write, box, limiter, sent)
+        writer = Writer(nursery)
+        box, sent = writer.box, writer.sent
         for number in range(200):
             nursery.start_soon(Caller(box, b"%d" % number))
         await wait_all_tasks_blocked()

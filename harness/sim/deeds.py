@@ -18,18 +18,24 @@ from gatewright.harness.fake.script import (
     Forget,
     Invalidate,
     MessageAction,
+    Raw,
     Reconnect,
     RequestHeartbeat,
     Send,
 )
 from gatewright.harness.sim.misuse import CALLS, VALUES, refused, refused_call
 from gatewright.harness.sim.network import Network
+from gatewright.harness.sim.oddities import ANSWERS, GUILD, SPOILED, WIRE
 from gatewright.harness.sim.scenario import CODES, FATAL_CODES, Act, Deed
+from gatewright.harness.sim.seams import Counter
+from gatewright.harness.sim.uses import FailingSink, keep_secrets, only_watch, rivals, until_it_is_back
 from gatewright.spec.errors import GatewrightError
 from gatewright.transport.commands import Activity, UpdatePresence, UpdateVoiceState
+from gatewright.transport.dispatch import Dispatch as Dispatched
+from gatewright.transport.proxy import Proxy
 from gatewright.transport.shard import Shard
+from gatewright.transport.token import Token
 
-GUILD: Final = "1000000000000000001"
 CHANNEL: Final = "1000000000000000002"
 _GARBAGE: Final = (
     "\x00nonsense", "{}", "[]", '{"op":0,"s":1,"t":"X","d":', b"\xff\xfe", '{"op":"10","d":null}', '{"op":99,"d":null}',
@@ -107,6 +113,15 @@ class Stage:
                 self._inspect()
             case Deed.MISUSE:
                 self._users.start_soon(self._misuse)
+            case Deed.RIVALS:
+                self._users.start_soon(rivals, self.shard, FailingSink() if number % 2 else Counter(self.absence))
+            case Deed.ANSWERS:
+                self._serve(ANSWERS[number % len(ANSWERS)])
+            case Deed.SPOIL:
+                self._serve(SPOILED[number % len(SPOILED)])
+                self._serve(Dispatch("MESSAGE_CREATE", {"content": "spoiled" * 300}))
+            case Deed.WIRE:
+                self._serve(Raw(WIRE[number % len(WIRE)]))
             case Deed.STREAM:
                 self._users.start_soon(self._stream, number)
             case Deed.DISPATCHES:
@@ -123,6 +138,7 @@ class Stage:
                 | Deed.VOICE
                 | Deed.FLOOD
                 | Deed.PRUNE
+                | Deed.AGAIN
             ):
                 self._ask(act)
             case _:
@@ -144,6 +160,7 @@ class Stage:
             shard.explain("suspend", wanted="ready"), list(shard.journal),
         ):  # fmt: skip
             str(told)
+        keep_secrets(Token("MTIz.sim.token"), Proxy("http://u:p@proxy.invalid:3128"))
 
     def leave_alone(self, until: float, *, passes: int = 0) -> None:
         """The consumer takes nothing before this time, and is late by some passes of the loop then."""
@@ -158,6 +175,21 @@ class Stage:
             await trio.sleep_forever()
         for _ in range(self._dawdling):
             await trio.lowlevel.checkpoint()
+
+    def acknowledge(self, unhandled: list[Dispatched], *, later: bool) -> None:
+        """Says of each that it was handled, the newest first; now, or when the consumer has gone on asking."""
+        taken = unhandled[::-1]
+        unhandled.clear()
+        if later:
+            self._users.start_soon(self._acknowledge, taken)
+            return
+        for dispatch in taken:
+            dispatch.ack()
+
+    async def _acknowledge(self, taken: list[Dispatched]) -> None:
+        for dispatch in taken:
+            await trio.sleep(1.0)
+            dispatch.ack()
 
     def heal(self) -> None:
         """Nothing goes wrong from now on, but for what the open connection's script still holds."""
@@ -226,6 +258,11 @@ class Stage:
                 self._call(lambda: shard.request_members(GUILD, user_ids=["5", "6"], wait=wait))
                 self._call(lambda: shard.member_chunks(GUILD, query="", limit=0).gather())
                 self._call(lambda: shard.update_voice_state(GUILD, None, timeout=30.0, wait=wait))
+            case Deed.AGAIN:
+                self._call(lambda: shard.request_members(GUILD, query="", wait=wait, retry=True))
+                self._call(lambda: shard.join_voice(GUILD, CHANNEL, wait=wait))
+                self._call(lambda: until_it_is_back(shard))
+                self._call(lambda: only_watch(shard))
             case Deed.SOUNDS:
                 self._call(lambda: shard.request_soundboard_sounds([GUILD], wait=wait))
             case Deed.CHANNELS:

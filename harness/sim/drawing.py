@@ -15,11 +15,12 @@ from gatewright.harness.sim.scenario import (
     Consumer,
     Deed,
     Gate,
+    Limit,
     Registering,
     Scenario,
     Way,
 )
-from gatewright.harness.sim.themes import themed
+from gatewright.harness.sim.themes import COMPRESSIONS, themed
 from gatewright.spec.session import Session
 from gatewright.spec.settings import Settings
 from gatewright.spec.states import State
@@ -38,9 +39,13 @@ _LETHAL: Final = tuple(
     for phase in fault.phases
     if phase is not Phase.FETCHING_METADATA and fault.fails_with is not None
 )
-_METADATA: Final = tuple(
-    fault.name for fault in FAULTS.values() if Phase.FETCHING_METADATA in fault.phases and fault.fails_with is None
+_METADATA: Final[tuple[str | Limit, ...]] = (
+    *(fault.name for fault in FAULTS.values() if Phase.FETCHING_METADATA in fault.phases and fault.fails_with is None),
+    Limit(0, 600.0),
+    Limit(400, 3600.0, buckets=16),
+    Limit(101),
 )
+"""The last are told that the budget is spent, half used, or all but down to its reserve."""
 _SECONDS: Final = (0.0, 0.0, 0.5, 1.0, 3.0, 10.0, 45.0, 130.0)
 _SMALL: Final = {
     "max_failed_resumes": 1,
@@ -76,14 +81,14 @@ def drawn(source: Source, *, seeds: bool = False) -> Scenario:
 
 def _mixed(source: Source, *, seeds: bool) -> Scenario:
     """Everything by chance."""
-    compress = pick(source, (Compression.NONE, Compression.NONE, Compression.ZLIB_STREAM, Compression.PAYLOAD))
+    compress = pick(source, (*(Compression.NONE,) * 3, *COMPRESSIONS))
     connections = tuple(
         pick(source, _LETHAL) if source.below(25) == 24 else pick(source, _PAIRS) for _ in range(source.below(4))
     )
     acts = [_act(source) for _ in range(source.below(7))]
     if source.below(12) == 11:
         acts.append(Act(pick(source, _SECONDS), Deed.STOP))
-    metadata = tuple(pick(source, _METADATA) for _ in range(max(source.below(4) - 1, 0)))
+    metadata: tuple[str | Limit, ...] = tuple(pick(source, _METADATA) for _ in range(max(source.below(4) - 1, 0)))
     gates = tuple(pick(source, tuple(Gate)) for _ in range(max(source.below(4) - 1, 0)))
     if source.below(40) == 39:
         metadata = (*metadata, "metadata_401")
@@ -93,12 +98,14 @@ def _mixed(source: Source, *, seeds: bool) -> Scenario:
         compress=compress,
         queue=_queue(source),
         manual=source.below(6) == 5,
+        window=3 if source.below(2) else 1000,
+        narrow=source.below(12) == 11,
         stored=source.below(6) == 5,
         file=pick(source, _FILES) if source.below(16) == 15 else None,
         http=source.below(8) == 7,
         cached=source.below(8) == 7,
         way=pick(source, tuple(Way)[1:]) if source.below(16) == 15 else Way.MEMORY,
-        consumer=pick(source, (Consumer.ALL, Consumer.ALL, Consumer.SOME, Consumer.SINK)),
+        consumer=pick(source, (Consumer.ALL, Consumer.ALL, Consumer.SOME, Consumer.SINK, Consumer.CURIOUS)),
         logged=source.below(16) == 15,
         registering=pick(source, tuple(Registering)) if source.below(_RARELY) == _RARELY - 1 else Registering.FINE,
         gates=gates,

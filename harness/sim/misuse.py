@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from gatewright.spec.errors import GatewrightError
-from gatewright.transport.commands import Activity, UpdatePresence, UpdateVoiceState
+from gatewright.spec.session import Metadata, Session
+from gatewright.spec.settings import Settings
+from gatewright.transport.commands import (
+    Activity,
+    RequestChannelInfo,
+    RequestGuildMembers,
+    RequestSoundboardSounds,
+    UpdatePresence,
+    UpdateVoiceState,
+)
+from gatewright.transport.consumer import wanted_types
+from gatewright.transport.exchange import CommandLimits
+from gatewright.transport.gate import InMemoryIdentifyGate
+from gatewright.transport.metadata import CachedMetadataSource, HttpMetadataSource, StaticMetadataSource
 from gatewright.transport.proxy import Proxy, choose_proxy
 from gatewright.transport.queue import Queue
+from gatewright.transport.session_file import FileSessionStore
 from gatewright.transport.shard import Shard
+from gatewright.transport.streams import TcpStreamOpener
 from gatewright.transport.token import Token
 from gatewright.transport.urls import parse_api_url, parse_gateway_url
 
@@ -66,6 +81,42 @@ VALUES: Final[tuple[Callable[[], object], ...]] = (
     lambda: Shard("token", intents=0, capabilities=_WRONG),
     lambda: Shard("token", intents=0, large_threshold=1),
     lambda: Shard("token", intents=0, properties={"x": _WRONG}),
+    lambda: Shard("token", intents=-1),
+    lambda: Shard("token", intents=0, shard_id=3, shard_count=2),
+    lambda: Shard("token", intents=0, shard_id=1, shard_count=2, settings=Settings(shard_count=3)),
+    lambda: Shard("token", intents=0, capabilities=-1),
+    lambda: Shard("token", intents=0, observers=_WRONG),
+    lambda: Shard("token", intents=0, observers=[_WRONG]),
+    lambda: Shard("token", intents=0, gate=_WRONG),
+    lambda: Shard("token", intents=0, limits=_WRONG),
+    lambda: Shard("token", intents=0, ack="manual", ack_window=0),
+    lambda: Shard("token", intents=0, session=Session(id="", resume_url=None, seq=-1)),
+    lambda: Shard(
+        "token", intents=0, session=Session(id="s", resume_url=None, seq=1), store=FileSessionStore("s.json")
+    ),
+    lambda: Shard("token", intents=0, store=FileSessionStore("s.json"), store_interval=0),
+    lambda: Shard("token", intents=0, opener=TcpStreamOpener(), proxy="http://proxy.invalid"),
+    lambda: Shard("token", intents=0, presence=UpdatePresence(activities=(Activity("x" * 5000),))),
+    lambda: CommandLimits(commands=0),
+    lambda: InMemoryIdentifyGate(total=0),
+    lambda: CachedMetadataSource(HttpMetadataSource(Token("token")), limit_ttl=9.0, url_ttl=1.0),
+    lambda: HttpMetadataSource(Token("token"), timeout=0),
+    lambda: StaticMetadataSource(Metadata(url="http://elsewhere")),
+    lambda: wanted_types("READY"),
+    lambda: wanted_types(()),
+    lambda: wanted_types(_WRONG),
+    lambda: UpdatePresence(activities=_WRONG),
+    lambda: UpdatePresence(since=-1),
+    lambda: UpdatePresence(since=_WRONG),
+    lambda: RequestGuildMembers(1, query="", nonce="x" * 33),
+    lambda: RequestChannelInfo(1, ["colour"]),
+    lambda: RequestSoundboardSounds(_WRONG),
+    lambda: CommandLimits(answer_bytes=True),
+    lambda: parse_gateway_url("wss://[::1"),
+    lambda: Proxy("http://[::1"),
+    lambda: Proxy("http://h", username="a:b"),
+    lambda: Proxy("http://h", password="a\0b"),  # noqa: S106 - none
+    lambda: Token("Bot "),
 )
 """Values that there are not."""
 
@@ -82,6 +133,16 @@ CALLS: Final[tuple[Callable[[Shard], Awaitable[object]], ...]] = (
     lambda shard: shard.request_members("1", query="a", timeout=-1),
     lambda shard: shard.request_soundboard_sounds([]),
     lambda shard: shard.join_voice("1", _WRONG),
+    lambda shard: shard.join_voice("1", cast("str", None)),
+    lambda shard: shard.request_members("1", query="a", presences=True),
+    lambda shard: shard.update_presence(_WRONG),
+    lambda shard: shard.update_presence(cast("UpdatePresence", UpdateVoiceState(1, None))),
+    lambda shard: shard.update_presence(UpdatePresence(activities=(Activity("x" * 5000),))),
+    lambda shard: shard.push(_WRONG),
+    lambda shard: shard.push(_WRONG, "READY"),
+    lambda shard: anext(shard.member_chunks("1", query="a")),
+    lambda shard: shard.__aenter__(),
+    lambda shard: Shard("token", intents=0).update_presence(UpdatePresence()),
 )
 """Calls that cannot be meant."""
 

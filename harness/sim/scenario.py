@@ -12,7 +12,7 @@ from typing import Final
 import attrs
 
 from gatewright.harness.fake.faults import FAULTS, Phase, connections_of
-from gatewright.harness.fake.script import Connection, Delay, MetadataPlan
+from gatewright.harness.fake.script import Amend, Connection, Delay, MetadataPlan
 from gatewright.harness.sim.choices import SeedSource
 from gatewright.spec.intents import Intents
 from gatewright.spec.session import Session
@@ -52,6 +52,8 @@ class Deed(enum.StrEnum):
     VOICE = "voice"
     FLOOD = "flood"
     ABSENCE = "absence"
+    RIVALS = "rivals"
+    AGAIN = "again"
     # The server.
     DISPATCHES = "dispatches"
     LARGE = "large"
@@ -66,6 +68,9 @@ class Deed(enum.StrEnum):
     GARBAGE = "garbage"
     OUT_OF_TURN = "out_of_turn"
     SILENCE = "silence"
+    ANSWERS = "answers"
+    SPOIL = "spoil"
+    WIRE = "wire"
     # The network.
     RESET = "reset"
     CUT = "cut"
@@ -84,7 +89,7 @@ HARMLESS: Final = frozenset(
     {
         Deed.CONNECT, Deed.RECONNECT, Deed.FORCE_IDENTIFY, Deed.SUSPEND, Deed.STOP, Deed.PRESENCE, Deed.MEMBERS,
         Deed.CHUNKS, Deed.SOUNDS, Deed.CHANNELS, Deed.VOICE, Deed.DISPATCHES, Deed.LARGE, Deed.BEAT_REQUEST, Deed.MEND,
-        Deed.INSPECT, Deed.MISUSE, Deed.PRUNE,
+        Deed.INSPECT, Deed.MISUSE, Deed.PRUNE, Deed.RIVALS, Deed.AGAIN,
     }
 )  # fmt: skip
 """Deeds that are no fault."""
@@ -127,6 +132,7 @@ class Consumer(enum.StrEnum):
     ALL = "all"
     SOME = "some"  # those of some types
     SINK = "sink"  # a sink, that they are pushed to
+    CURIOUS = "curious"  # those of all types, and looks at everything
 
 
 class Registering(enum.StrEnum):
@@ -148,6 +154,16 @@ class Late:
 
     seconds: float
     fails: bool = False
+
+
+@attrs.frozen
+class Limit:
+    """A metadata request that is answered, with what is left of the identify budget and in how many buckets."""
+
+    remaining: int
+    reset_after: float = 0.0
+    """Seconds; 0 if the server does not say."""
+    buckets: int = 1
 
 
 @attrs.frozen
@@ -178,6 +194,10 @@ class Scenario:
     queue: Queue = attrs.field(factory=Queue)
     manual: bool = False
     """Whether dispatches are acknowledged one by one."""
+    window: int = 1000
+    """How many dispatches may be taken and not acknowledged, if that is `manual`."""
+    narrow: bool = False
+    """Whether next to nothing may be asked for at a time."""
     stored: bool = False
     """Whether the session is kept in a store."""
     file: str | None = None
@@ -193,8 +213,8 @@ class Scenario:
     registering: Registering = Registering.FINE
     gates: tuple[Gate, ...] = ()
     """How the first requests for a slot are answered; those after them are granted."""
-    metadata: tuple[str | Late, ...] = ()
-    """Faults of the first metadata requests."""
+    metadata: tuple[str | Late | Limit, ...] = ()
+    """Faults of the first metadata requests, or what they are told."""
     connections: tuple[tuple[str, Phase] | Connection, ...] = ()
     """Faults of the first connections, each in a phase of the client's life; or what else the server does on them."""
     acts: tuple[Act, ...] = ()
@@ -236,10 +256,7 @@ class Scenario:
     def metadata_script(self) -> tuple[MetadataPlan, ...]:
         """What the server does about requests for metadata, where those come to it."""
         return (
-            *(
-                Delay(fault.seconds) if isinstance(fault, Late) else FAULTS[fault].metadata(Phase.FETCHING_METADATA)[0]
-                for fault in self.metadata
-            ),
+            *map(_metadata_plan, self.metadata),
             (),
         )
 
@@ -249,3 +266,19 @@ class Scenario:
         from gatewright.harness.sim.drawing import drawn
 
         return drawn(SeedSource(seed), seeds=True)
+
+
+def _metadata_plan(planned: str | Late | Limit) -> MetadataPlan:
+    match planned:
+        case Late():
+            return Delay(planned.seconds)
+        case Limit():
+            limit = {
+                "total": 1000,
+                "remaining": planned.remaining,
+                "reset_after": int(planned.reset_after * 1000),
+                "max_concurrency": planned.buckets,
+            }
+            return Amend({"session_start_limit": limit})
+        case _:
+            return FAULTS[planned].metadata(Phase.FETCHING_METADATA)[0]

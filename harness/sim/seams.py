@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 import trio
 
-from gatewright.harness.sim.scenario import Gate, Late, Registering
+from gatewright.harness.sim.scenario import Gate, Late, Limit, Registering
 from gatewright.spec.events import MetadataError, SlotRefusal
 from gatewright.spec.session import Metadata, Session
 from gatewright.transport.dispatch import Dispatch
@@ -100,8 +100,9 @@ class SimulatedGate:
         self._inner.learn(metadata)
 
     def heal(self) -> None:
-        """From now on it answers like the real one."""
+        """From now on it answers like the real one, and the budget is renewed."""
         self._plan.clear()
+        self._inner.learn(Metadata(url="wss://gateway.invalid"))
 
 
 def real_gate(random: Callable[[], float]) -> IdentifyGate:
@@ -220,7 +221,7 @@ _FAILURES = {
 class MemoryMetadata:
     """A metadata source that fails as often as a scenario says; HTTP costs more than all the rest of a simulation."""
 
-    def __init__(self, plan: Sequence[str | Late], url: str) -> None:
+    def __init__(self, plan: Sequence[str | Late | Limit], url: str) -> None:
         self._plan = list(plan)
         self._url = url
 
@@ -232,6 +233,11 @@ class MemoryMetadata:
             if name.fails:
                 raise MetadataUnavailable(_TRANSIENT, "late")
             return Metadata(url=self._url)
+        if isinstance(name, Limit):
+            await trio.sleep(0.1)
+            return Metadata(
+                url=self._url, remaining=name.remaining, reset_after=name.reset_after, max_concurrency=name.buckets
+            )
         failure = _FAILURES.get(name)
         if failure is None:
             await trio.sleep(5.0 if name == "metadata_slow" else 0.1)

@@ -31,8 +31,9 @@ from gatewright.harness.fake.faults import UNREACHABLE
 from gatewright.harness.fake.population import guild
 from gatewright.harness.monitor import Monitor, monitored
 from gatewright.harness.sim.choices import Choices
-from gatewright.harness.sim.deeds import GUILD, Stage
+from gatewright.harness.sim.deeds import Stage
 from gatewright.harness.sim.network import Network
+from gatewright.harness.sim.oddities import GUILD, NONCE
 from gatewright.harness.sim.paths import PathOfTheTable
 from gatewright.harness.sim.scenario import FATAL, FEWEST_FAULTS, INTENTS, Consumer, Registering, Scenario
 from gatewright.harness.sim.scheduler import Scheduler, scheduled
@@ -46,12 +47,15 @@ from gatewright.harness.sim.seams import (
     real_gate,
     threads_in_line,
 )
+from gatewright.harness.sim.uses import examine
 from gatewright.harness.sim.ways import opener_of
 from gatewright.spec.rows import Row
 from gatewright.spec.states import State
 from gatewright.spec.table import TABLE
 from gatewright.transport.dispatch import Dispatch
 from gatewright.transport.errors import ShardFailed, ShardStopped
+from gatewright.transport.exchange import CommandLimits
+from gatewright.transport.mailbox import ConsumerBusy
 from gatewright.transport.metadata import CachedMetadataSource, HttpMetadataSource
 from gatewright.transport.queue import QueuePolicy
 from gatewright.transport.seams import SessionStore
@@ -70,8 +74,16 @@ LEFT_WITHIN: Final = 30.0
 MOST_PASSES: Final = 1_000_000
 """More than any simulation takes; one that never rests would hang otherwise."""
 
+_NARROW: Final = CommandLimits(commands=2, requests=2, answer_bytes=300)
+"""What may be under way where next to nothing may."""
+
+_UNHANDLED: Final = 3
+"""Dispatches that a consumer keeps before it acknowledges them, the newest first."""
+
 _LONG: Final = 100.0
 """Virtual seconds for which a state is waited for in which something is to be done."""
+_PAUSE: Final = 60.0
+"""Most virtual seconds between two looks at whether there is a connection that can be reset."""
 _ENDS: Final = frozenset({State.STOPPED, State.FAILED})
 _PATIENCE: Final = 4000.0
 """Virtual seconds for which the connections of a scenario are waited for."""
@@ -200,6 +212,8 @@ class _Life:
             settings=attrs.evolve(scenario.settings, fallback_url=fake.url),
             queue=scenario.queue,
             ack="manual" if scenario.manual else "auto",
+            ack_window=scenario.window,
+            limits=_NARROW if scenario.narrow else None,
             compress=scenario.compress,
             metadata=CachedMetadataSource(metadata) if scenario.cached else metadata,
             opener=opener,
@@ -220,7 +234,7 @@ class _Life:
                 with self.scope:
                     async with shard:
                         # Drawn from the system's chance, and the one thing of a shard's that no seam decides.
-                        shard._commands().book._nonce = "0123456789abcdef"
+                        shard._commands().book._nonce = NONCE
                         users.start_soon(self._consume, shard, stage)
                         await self._play(stage, gate)
                         memory.heal()
@@ -266,8 +280,10 @@ class _Life:
         self.faults += scenario.faulty(stage.fake.connections) + gate.troubles
         self.faults += min(len(scenario.metadata), shard._core._context.request)
         self.faults += scenario.registering is not Registering.FINE
+        pause = 1.0
         while self.faults < FEWEST_FAULTS and shard.state not in _ENDS:
-            await trio.sleep(1.0)
+            await trio.sleep(pause)
+            pause = min(pause * 1.5, _PAUSE)  # a shard whose identify budget is spent has no connection for a day
             if shard.state is State.SUSPENDED:
                 shard.connect()
             for link in stage.network.live:
@@ -303,19 +319,27 @@ class _Life:
         return MemoryStore() if self.scenario.stored else None
 
     async def _consume(self, shard: Shard, stage: Stage) -> None:
-        unhandled: list[Dispatch] = []
         with contextlib.suppress(ShardFailed):
-            if self.scenario.consumer is Consumer.SINK:
-                await shard.push(Counter(stage.absence))
-                return
-            some = None if self.scenario.consumer is Consumer.ALL else ("GUILD_CREATE", "MESSAGE_CREATE")
-            async for dispatch in shard if some is None else shard.events(some):
-                await stage.absence()
-                if self.scenario.manual:
-                    unhandled.append(dispatch)
-                    if len(unhandled) >= 3:
-                        while unhandled:
-                            unhandled.pop().ack()
+            while True:
+                with contextlib.suppress(ConsumerBusy):  # a rival was faster: later, then
+                    await self._take(shard, stage)
+                    return
+                await trio.sleep(1.0)
+
+    async def _take(self, shard: Shard, stage: Stage) -> None:
+        unhandled: list[Dispatch] = []
+        consumer, most = self.scenario.consumer, min(self.scenario.window, _UNHANDLED)
+        if consumer is Consumer.SINK:
+            await shard.push(Counter(stage.absence))
+            return
+        async for dispatch in shard.events(("GUILD_CREATE", "MESSAGE_CREATE")) if consumer is Consumer.SOME else shard:
+            await stage.absence()
+            if consumer is Consumer.CURIOUS:
+                examine(dispatch)
+            if self.scenario.manual:
+                unhandled.append(dispatch)
+                if len(unhandled) >= most:
+                    stage.acknowledge(unhandled, later=self.scenario.window <= _UNHANDLED)
 
     # -- judging -------------------------------------------------------------------------------------------------------
 

@@ -14,11 +14,35 @@ import attrs
 
 from gatewright.harness.fake.script import Connection, Delay, Drop, Withhold
 from gatewright.harness.sim.choices import Source, pick
-from gatewright.harness.sim.scenario import INTENTS, Act, Deed, Gate, Late, Registering, Scenario
+from gatewright.harness.sim.scenario import (
+    INTENTS,
+    Act,
+    Consumer,
+    Deed,
+    Gate,
+    Late,
+    Limit,
+    Registering,
+    Scenario,
+    Way,
+)
+from gatewright.spec.errors import ConfigurationError
 from gatewright.spec.session import Session
 from gatewright.spec.settings import Settings
 from gatewright.spec.states import State
+from gatewright.transport.inflate import Compression, compression
 from gatewright.transport.queue import Queue, QueuePolicy
+
+
+def _or_zlib(kind: Compression) -> Compression:
+    try:
+        return compression(kind)
+    except ConfigurationError:
+        return Compression.ZLIB_STREAM
+
+
+COMPRESSIONS: Final = (Compression.ZLIB_STREAM, _or_zlib(Compression.ZSTD_STREAM), Compression.PAYLOAD)
+"""Without a library for zstd (``gatewright[zstd]``) its lives have zlib: their seeds are others then."""
 
 Theme: TypeAlias = Callable[[Source], Scenario]
 
@@ -393,12 +417,72 @@ def _opened_in_the_end(source: Source) -> Scenario:
     return Scenario(connections=(Connection(accept=Delay(1.0)),), acts=(leave,), session=session)
 
 
+# What is odd on the wire, in answers, and on the way there -----------------------------------------------------------
+
+
+def _compressed(source: Source) -> Scenario:
+    """Compressed messages that are cut, damaged, or larger than they look; and frames that are none."""
+    odd = Deed.SPOIL if source.below(3) else Deed.WIRE
+    acts = [Act(0.5, odd, source.below(30), State.READY) for _ in range(2)]
+    acts += [Act(0.0, Deed.DISPATCHES, source.below(6)), Act(0.5, Deed.LARGE, source.below(4), State.READY)]
+    acts += [Act(pick(source, (0.0, 0.5)), pick(source, (Deed.SPOIL, Deed.WIRE)), source.below(30), State.READY)]
+    return Scenario(compress=pick(source, COMPRESSIONS), consumer=Consumer.CURIOUS, acts=tuple(acts))
+
+
+def _answered_oddly(source: Source) -> Scenario:
+    """Requests whose answers do not come, or others in their place; then the session may be lost, and they with it."""
+    asked = (Deed.MEMBERS, Deed.CHUNKS, Deed.AGAIN, Deed.SOUNDS, Deed.CHANNELS, Deed.VOICE, Deed.PRUNE)
+    acts = [Act(0.25, pick(source, asked), source.below(12), State.READY) for _ in range(1 + source.below(3))]
+    acts += [Act(0.25, Deed.ANSWERS, source.below(12)) for _ in range(3)]
+    last = pick(source, (Deed.FORCE_IDENTIFY, Deed.OP_9, Deed.CLOSE, Deed.STOP, Deed.MEND))
+    acts.append(Act(pick(source, (0.5, 70.0)), last, 7 if last is Deed.CLOSE else 0))
+    withheld = pick(source, tuple(Connection(answer=action) for action in (Withhold(), Delay(1.0), Delay(20.0))))
+    return Scenario(connections=(withheld,), narrow=source.below(4) == 0, consumer=Consumer.CURIOUS, acts=tuple(acts))
+
+
+def _asked_by_many(source: Source) -> Scenario:
+    """Several tasks ask for dispatches, and one of them is slow at acknowledging."""
+    more = tuple(Act(0.5, pick(source, (Deed.RIVALS, Deed.DISPATCHES)), source.below(12)) for _ in range(4))
+    return Scenario(
+        queue=pick(source, (Queue(), Queue(events=2), Queue(events=2, policy=QueuePolicy.DROP_OLDEST))),
+        manual=source.below(3) > 0,
+        window=3,
+        consumer=pick(source, tuple(Consumer)),
+        absent=pick(source, (0.0, 0.0, 5.0)),
+        acts=(Act(1.0, Deed.RIVALS, source.below(2), State.READY), *more),
+    )
+
+
+def _on_the_way(source: Source) -> Scenario:
+    """The way to the gateway is TCP, TLS and perhaps a proxy, and something is the matter with it."""
+    trouble = (Deed.REFUSE, Deed.HANG, Deed.RESET, Deed.DROP)
+    acts = [Act(pick(source, (0.0, 0.5)), pick(source, trouble), source.below(4)) for _ in range(2)]
+    acts += [Act(0.0, pick(source, trouble), source.below(4), State.CONNECTING)]
+    acts += [Act(1.0, pick(source, trouble), source.below(4), State.READY) for _ in range(2)]
+    return Scenario(
+        way=pick(source, tuple(way for way in Way if way is not Way.MEMORY)),
+        http=source.below(3) == 0,
+        logged=True,
+        file=pick(source, (None, None, "")),
+        acts=tuple(acts),
+    )
+
+
+def _budgeted(source: Source) -> Scenario:
+    """The server says again and again how much of the identify budget is left, and there are many identifies."""
+    limits = (Limit(0, 600.0), Limit(0), Limit(400, 3600.0, buckets=16), Limit(101, 60.0), Limit(105), Limit(1000))
+    acts = tuple(Act(3.0, pick(source, (Deed.FORCE_IDENTIFY, Deed.OP_9)), 0, State.READY) for _ in range(3))
+    told = tuple(pick(source, limits) for _ in range(3))
+    return Scenario(metadata=told, http=source.below(4) == 0, cached=source.below(2) == 1, logged=True, acts=acts)
+
+
 THEMES: Final[tuple[Theme, ...]] = (
     *(_said_in_a_state,) * 6, *(_asked_in_a_state,) * 3, *(_stuck_in_a_state,) * 2, _silent_hellos, *(_held_back,) * 3,
     *(_too_slow,) * 2, *(_registering,) * 4, *(_late_metadata,) * 8, _woken, *(_late_gate,) * 6,
     *(_said_at_the_end,) * 16, *(_said_while_leaving,) * 2, *(_asked_while_leaving,) * 3, *(_closed_while_leaving,) * 4,
     *(_flushed_at_the_end,) * 8, *(_read_at_the_end,) * 5, *(_held_back_at_the_end,) * 6,
-    *(_closed_in_the_instant,) * 2, _opened_in_the_end,
+    *(_closed_in_the_instant,) * 2, _opened_in_the_end, *(_compressed,) * 2, *(_answered_oddly,) * 3,
+    _asked_by_many, _on_the_way, _budgeted,
 )  # fmt: skip
 """Every theme; the more there is to a theme, the more often."""
 

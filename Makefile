@@ -81,10 +81,10 @@ soak: $(DEV_STAMP) ## the property tests, long and with new random seeds; stop i
 soak-dispatches: $(RUN_STAMP) ## ten million dispatches through one shard, with resets on the way (docs/robustness.md)
 	@$(BIN)/python -m gatewright.harness.soak $(ARGS)
 
-soak-sim: $(RUN_STAMP) ## a hundred thousand simulated lives of a shard, some cancelled at every step (docs/proof.md)
+soak-sim: $(DEV_STAMP) ## a hundred thousand simulated lives of a shard, some cancelled at every step (docs/proof.md)
 	@$(BIN)/python -m gatewright.harness.sim --lives 100000 --cancel 40 $(ARGS)
 
-proof: $(RUN_STAMP) ## all layers of the proof in their long forms, and docs/proof.md from their figures (hours)
+proof: $(DEV_STAMP) ## all layers of the proof in their long forms, and docs/proof.md from their figures (hours)
 	@$(BIN)/python -m gatewright.harness.proof $(ARGS)
 
 fuzz: $(DEV_STAMP) ## a million drawn frames, each step judged; then those to which coverage leads (docs/robustness.md)

@@ -8,6 +8,7 @@ import attrs
 
 from gatewright.harness.fake.faults import FAULTS, Phase
 from gatewright.harness.sim.choices import Source, pick
+from gatewright.harness.sim.extras import COMPRESSIONS, WAYS
 from gatewright.harness.sim.scenario import (
     FEWEST_FAULTS,
     INTENTS,
@@ -20,7 +21,7 @@ from gatewright.harness.sim.scenario import (
     Scenario,
     Way,
 )
-from gatewright.harness.sim.themes import COMPRESSIONS, themed
+from gatewright.harness.sim.themes import themed
 from gatewright.spec.session import Session
 from gatewright.spec.settings import Settings
 from gatewright.spec.states import State
@@ -104,7 +105,7 @@ def _mixed(source: Source, *, seeds: bool) -> Scenario:
         file=pick(source, _FILES) if source.below(16) == 15 else None,
         http=source.below(8) == 7,
         cached=source.below(8) == 7,
-        way=pick(source, tuple(Way)[1:]) if source.below(16) == 15 else Way.MEMORY,
+        way=pick(source, WAYS) if source.below(16) == 15 else Way.MEMORY,
         consumer=pick(source, (Consumer.ALL, Consumer.ALL, Consumer.SOME, Consumer.SINK, Consumer.CURIOUS)),
         logged=source.below(16) == 15,
         registering=pick(source, tuple(Registering)) if source.below(_RARELY) == _RARELY - 1 else Registering.FINE,

@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from gatewright.harness.sim.driven_report import drive_many
+from gatewright.harness.sim.extras import notices
 from gatewright.harness.sim.scenario import Scenario
 from gatewright.harness.sim.scheduler import scheduling
 from gatewright.harness.sim.shrinking import shrink
@@ -126,6 +127,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("--cancel-at is about one life: say which with --seed")
     if not args.lives:
         parser.error("--lives 0 would show nothing")
+    for notice in notices():
+        print(f"notice: {notice}", file=sys.stderr)
     report = run(first=args.first, lives=args.lives, cancel=min(args.cancel, args.lives), jobs=max(args.jobs, 1))
     print(json.dumps(report.as_dict()) if args.json else report)
     return 0 if report.ok else 1

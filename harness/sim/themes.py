@@ -14,6 +14,7 @@ import attrs
 
 from gatewright.harness.fake.script import Connection, Delay, Drop, Withhold
 from gatewright.harness.sim.choices import Source, pick
+from gatewright.harness.sim.extras import COMPRESSIONS, WAYS
 from gatewright.harness.sim.scenario import (
     INTENTS,
     Act,
@@ -24,25 +25,11 @@ from gatewright.harness.sim.scenario import (
     Limit,
     Registering,
     Scenario,
-    Way,
 )
-from gatewright.spec.errors import ConfigurationError
 from gatewright.spec.session import Session
 from gatewright.spec.settings import Settings
 from gatewright.spec.states import State
-from gatewright.transport.inflate import Compression, compression
 from gatewright.transport.queue import Queue, QueuePolicy
-
-
-def _or_zlib(kind: Compression) -> Compression:
-    try:
-        return compression(kind)
-    except ConfigurationError:
-        return Compression.ZLIB_STREAM
-
-
-COMPRESSIONS: Final = (Compression.ZLIB_STREAM, _or_zlib(Compression.ZSTD_STREAM), Compression.PAYLOAD)
-"""Without a library for zstd (``gatewright[zstd]``) its lives have zlib: their seeds are others then."""
 
 Theme: TypeAlias = Callable[[Source], Scenario]
 
@@ -460,7 +447,7 @@ def _on_the_way(source: Source) -> Scenario:
     acts += [Act(0.0, pick(source, trouble), source.below(4), State.CONNECTING)]
     acts += [Act(1.0, pick(source, trouble), source.below(4), State.READY) for _ in range(2)]
     return Scenario(
-        way=pick(source, tuple(way for way in Way if way is not Way.MEMORY)),
+        way=pick(source, WAYS),
         http=source.below(3) == 0,
         logged=True,
         file=pick(source, (None, None, "")),

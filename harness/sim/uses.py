@@ -63,7 +63,7 @@ async def _beside(shard: Shard, sink: Sink) -> None:
 
 
 async def _briefly(take: Callable[[], Awaitable[object]]) -> None:
-    with trio.move_on_after(_BRIEFLY), contextlib.suppress(GatewrightError, StopAsyncIteration):
+    with trio.move_on_after(_BRIEFLY), contextlib.suppress(GatewrightError, StopAsyncIteration, SinkBroke):
         await take()
 
 
@@ -79,7 +79,7 @@ class FailingSink:
         await trio.lowlevel.checkpoint()
 
 
-class SinkBroke(GatewrightError):
+class SinkBroke(Exception):
     """What a program's sink raises."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gatewright.harness.fake import FakeGateway
+from gatewright.harness.sim.extras import check
 from gatewright.harness.sim.network import Network
 from gatewright.harness.sim.proxies import http_proxy, https_proxy, socks_proxy
 from gatewright.harness.sim.scenario import Way
@@ -22,9 +23,14 @@ _SCHEMES: Final = {
 
 
 def opener_of(way: Way, network: Network, fake: FakeGateway) -> StreamOpener:
-    """How streams are opened on this way, in the `trio.run` that runs now; but in memory by the shipped opener."""
+    """How streams are opened on this way, in the `trio.run` that runs now; but in memory by the shipped opener.
+
+    Raises:
+        ConfigurationError: something that this way needs is not installed; it says how to get it.
+    """
     if way is Way.MEMORY:
         return network
+    check(way)
     Doors(network, fake.serve_stream, _SERVERS.get(way, http_proxy)).install()
     scheme = _SCHEMES.get(way)
     proxy = None if scheme is None else Proxy(f"{scheme}://{PROXY}", username=USER, password=PASSWORD)

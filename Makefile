@@ -71,7 +71,7 @@ adapters: $(DEV_STAMP) ## the adapters' tests with disnake, nextcord, py-cord an
 			--constraint constraints-adapters.txt --editable ".[$$library]" \
 			hypothesis pytest pytest-trio trustme uvloop || exit 1; \
 		GATEWRIGHT_REQUIRE="$$library" "build/adapters/$$library/bin/python" -m pytest --quiet \
-			tests/embed/test_discord_family.py tests/embed/test_interactions.py $(ARGS) || exit 1; \
+			tests/embed/test_discord_family.py tests/embed/test_discord_programs.py tests/embed/test_interactions.py $(ARGS) || exit 1; \
 	done
 
 soak: $(DEV_STAMP) ## the property tests, long and with new random seeds; stop it when you like

@@ -215,6 +215,8 @@ PROGRAM = """
 
 
     asyncio.run(main())
+    for thread in [one for one in threading.enumerate() if one.daemon]:
+        thread.join(10)  # the loop's watch has been told to end, and nobody waited for it
     print([thread.name for thread in threading.enumerate()])
 """
 

@@ -26,9 +26,9 @@ from gatewright.embed.discordpy import EngineOptions, attach
 from gatewright.harness.fake import After, Close, Connection, Rules, Withhold, guild
 from gatewright.harness.fake.payloads import message
 from gatewright.spec.protocol import Opcode
+from tests.embed.discord_libraries import each_library
 from tests.embed.loops import on_each_loop, run
 from tests.support.gates import FreeGate
-from tests.support.requires import requires
 from tests.support.shards import TOKEN, close_codes, handshakes, payloads, times
 from tests.support.threads import Elsewhere, gateway_in_a_thread
 
@@ -39,15 +39,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:pkg_resources is deprecated:UserWarning"),  # nextcord's
 ]
 
-each_library = pytest.mark.parametrize(
-    "library",
-    [
-        pytest.param("discord", marks=requires("discord.py"), id="discord.py"),
-        pytest.param("disnake", marks=requires("disnake")),
-        pytest.param("nextcord", marks=requires("nextcord")),
-        pytest.param("discord", marks=requires("py-cord"), id="py-cord"),
-    ],
-)
 one_and_many = pytest.mark.parametrize("kind", ["client", "sharded"])
 KINDS = {"client": "Client", "sharded": "AutoShardedClient", "bot": "Bot", "sharded bot": "AutoShardedBot"}
 EVENTS = ("connect", "ready", "shard_ready", "resumed", "disconnect", "message")

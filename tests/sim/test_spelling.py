@@ -43,7 +43,7 @@ def test_the_numbers_of_a_life_are_written_without_the_zeros_that_follow_from_th
     choices = Choices((0, 3, 0), None)
     assert [choices.below(4) for _ in range(6)] == [0, 3, 0, 0, 0, 0]
     assert choices.written == (0, 3)
-    tried = attempt(Scenario.of(11))
+    tried = attempt(Scenario.of(12))
     assert tried.scenario.schedule[-1]
     assert tried.life == attempt(tried.scenario).life
     assert tried.life != attempt(attrs.evolve(tried.scenario, schedule=())).life

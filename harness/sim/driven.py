@@ -42,7 +42,7 @@ from gatewright.harness.sim.performing import DEEDS, HOLDING, OWN, REASONS, Deed
 from gatewright.harness.sim.scenario import INTENTS
 from gatewright.harness.sim.scheduler import Scheduler, scheduled
 from gatewright.harness.sim.seams import RegistrationBroke
-from gatewright.harness.sim.simulation import HEALED_WITHIN, KEPT, LEFT_WITHIN, SimulatedShard, Violation
+from gatewright.harness.sim.simulation import HEALED_WITHIN, KEPT, LEFT_WITHIN, SimulatedShard, Violation, quiet
 from gatewright.spec import events
 from gatewright.spec.rows import Row
 from gatewright.spec.session import Session
@@ -128,7 +128,7 @@ def drive(ways: Ways, seed: int, *, rows: tuple[Row, ...] = TABLE) -> Taken:
     clock = trio.testing.MockClock()
     life = _Life(ways, seed, chance, way, rows, clock)
     scheduler = Scheduler(Choices((), seed, ordinary=0.5))
-    with scheduled(scheduler):
+    with quiet(), scheduled(scheduler):
         try:
             trio.run(life.live, clock=clock, instruments=scheduler.instruments)
         except BaseExceptionGroup as group:

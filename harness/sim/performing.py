@@ -124,7 +124,7 @@ class Scene:
 
     def leave_alone(self, policy: QueuePolicy) -> bool:
         """The consumer takes no more, and a dispatch comes."""
-        if self.shard.state is not State.READY or policy is not self.policy:
+        if self.shard.state not in {State.READY, State.RESUMING} or policy is not self.policy:
             return False
         if self.present.is_set():
             self.present = trio.Event()
@@ -202,15 +202,20 @@ class Scene:
         self.call(lambda: shard.update_presence(UpdatePresence(status="idle")))
         return True
 
+    @property
+    def newest(self) -> int | None:
+        """The number of the newest open connection; the server may hold older ones whose end it has not seen."""
+        return max(self.fake._world.conversations, default=None)
+
     def go_on(self, step: str, *actions: HandshakeAction | MessageAction) -> bool:
         """The server does what it has held back."""
-        return self.fake.go_on(step, *actions)
+        return self.fake.go_on(step, *actions, connection=self.newest)
 
     def serve(self, action: MessageAction, *, ends_session: bool = False) -> bool:
         """The server does something."""
         if ends_session:
             self.fake.end_sessions()
-        self.fake.perform(action)
+        self.fake.perform(action, connection=self.newest)
         return True
 
     def forget(self) -> bool:
@@ -220,8 +225,7 @@ class Scene:
 
     def say(self, op: Opcode | int, data: object = None, *, seq: int | None = None, event: str | None = None) -> bool:
         """The server says this, whatever it should say."""
-        self.fake.perform(Send(envelope(op, data, seq=seq, event=event)))
-        return True
+        return self.serve(Send(envelope(op, data, seq=seq, event=event)))
 
     def dispatch(self, payload: Payload, name: str = "MESSAGE_CREATE") -> bool:
         """A dispatch with the next sequence, or with that of the last one."""
@@ -238,7 +242,7 @@ class Scene:
         """READY where another answer is due, or none: of a new session, or of the one that there is."""
         world = self.fake._world
         if new:
-            conversation = next(iter(world.chosen(None)))
+            conversation = world.chosen(self.newest)[-1]
             session = world.sessions.create(shard=(0, 1), intents=0, connection=conversation.number)
             conversation._session, conversation._live = session, True
             session.next_seq()

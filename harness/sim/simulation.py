@@ -445,7 +445,7 @@ def attempt(
     scheduler = Scheduler(schedule, on_pass=life.before_pass)
     error: BaseException | None = None
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_heard() if scenario.logged else _quiet())
+        stack.enter_context(_heard() if scenario.logged else quiet())
         stack.enter_context(scheduled(scheduler))
         if scenario.file is not None:
             stack.enter_context(threads_in_line())
@@ -538,8 +538,8 @@ class _Unheard(logging.Handler):
 
 
 @contextlib.contextmanager
-def _quiet() -> Generator[None]:
-    """Nothing that a simulated shard has to say is news."""
+def quiet() -> Generator[None]:
+    """Nothing that a simulated shard has to say is news, in this block."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

@@ -44,7 +44,10 @@ def test_a_life_is_the_same_whenever_it_is_lived(ways: Ways) -> None:
 
 
 def _forget_close(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Connection, "close", lambda _connection, _code: None)  # pyright: ignore[reportUnknownLambdaType]
+    def forget(_connection: Connection, _code: int) -> None:
+        pass
+
+    monkeypatch.setattr(Connection, "close", forget)
 
 
 def _lose_estimates(monkeypatch: pytest.MonkeyPatch) -> None:

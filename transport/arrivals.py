@@ -62,6 +62,8 @@ class StreamBytes:
 class SocketBytes:
     """Receives from the socket of a stream, once trio says that it is readable: one pass of the loop a read."""
 
+    __slots__ = ("_connection", "_more", "_portion")
+
     def __init__(self, connection: socket.socket, portion: int) -> None:
         self._connection = connection
         self._portion = portion

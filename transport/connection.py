@@ -94,6 +94,12 @@ class Connection:
         write_timeout: seconds that a write may take before the connection counts as blocked.
     """
 
+    __slots__ = (
+        "_aborted", "_fault", "_fed", "_has_room", "_host", "_inbox", "_inflater", "_lot", "_messages", "_nursery",
+        "_opener", "_outcome", "_plain", "_stream", "_stumbled", "_url", "_violation", "_websocket", "_write_timeout",
+        "_writing", "gen", "gone", "limiter", "outbox",
+    )  # fmt: skip
+
     def __init__(
         self,
         *,
@@ -116,7 +122,6 @@ class Connection:
         self._plain = isinstance(inflater, Plain)
         self._host = host
         self._write_timeout = write_timeout
-        self._scope = trio.CancelScope()
         self._stream: FrameTap | None = None
         self._nursery: trio.Nursery | None = None
         self._websocket: WebSocketConnection | None = None  # while something can be sent on it
@@ -147,16 +152,22 @@ class Connection:
         """Leaves without a word; idempotent."""
         self._aborted = True
         self.outbox.discard()
-        self._scope.cancel()
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
 
     # -- its life --------------------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Opens the socket, lives on it, and feeds the one event that ends it."""
-        outcome: ConnectionOutcome | None = None
+    @trio.lowlevel.enable_ki_protection
+    async def run(self, before: Latch | None = None) -> None:
+        """Opens the socket, lives on it, and feeds the one event that ends it.
+
+        Args:
+            before: what to wait for first: that the connection before this one is gone.
+        """
         try:
-            with self._scope:
-                outcome = await self._live()
+            if before is not None:
+                await before.wait()
+            await self._live()
         finally:
             self.outbox.discard()
             if self._stream is not None:
@@ -165,22 +176,20 @@ class Connection:
             self.gone.set()
         if self._fault is not None:
             raise self._fault
-        self._host.feed_outcome(Aborted(self.gen) if self._aborted or outcome is None else outcome)
+        self._host.feed_outcome(Aborted(self.gen) if self._aborted or self._outcome is None else self._outcome)
 
-    async def _live(self) -> ConnectionOutcome:
-        try:
-            stream = FrameTap(
-                await self._opener(self._url),
-                deliver=self._deliver,
-                limit=MAX_MESSAGE_BYTES,
-                portion=PORTION if self._plain else COMPRESSED_PORTION,
-            )
-        except ConnectionUnavailable as failure:
-            return ConnectFailed(self.gen, failure.error, failure.reason)
-        self._stream = stream
+    async def _live(self) -> None:
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
+                if self._aborted:  # before it began
+                    nursery.cancel_scope.cancel()
+                stream = self._stream = FrameTap(
+                    await self._opener(self._url),
+                    deliver=self._deliver,
+                    limit=MAX_MESSAGE_BYTES,
+                    portion=PORTION if self._plain else COMPRESSED_PORTION,
+                )
                 websocket = await self._handshake(nursery, stream)
                 self._host.feed_outcome(Opened(self.gen))
                 stream.release()
@@ -191,6 +200,9 @@ class Connection:
                 finally:
                     self._websocket = None
                 nursery.cancel_scope.cancel()
+        except* ConnectionUnavailable as group:
+            unavailable = cast("ConnectionUnavailable", _first(group))
+            self._outcome = ConnectFailed(self.gen, unavailable.error, unavailable.reason)
         except* _HandshakeFailed as group:
             failed = cast("_HandshakeFailed", _first(group))
             self._outcome = ConnectFailed(self.gen, failed.error, failed.reason)
@@ -198,7 +210,6 @@ class Connection:
             rejected = cast("ConnectionRejected", _first(group))
             reason = f"the server answered {rejected.status_code} instead of 101"
             self._outcome = ConnectFailed(self.gen, ConnectError.REJECTED, reason)
-        return self._ended()
 
     async def _handshake(self, nursery: trio.Nursery, stream: FrameTap) -> WebSocketConnection:
         """The upgrade. trio-websocket waits for ever on a stream that ends before the 101, so that is watched."""
@@ -317,7 +328,8 @@ class Connection:
         self._stream.ended.set()
         # A close would wait for the peer's answer, which nobody reads any more.
         if self.outbox.close_code is not None or self._fault is not None:
-            self._scope.cancel()
+            assert self._nursery is not None
+            self._nursery.cancel_scope.cancel()
 
     def _wake_writer(self) -> None:
         """Begins to write, unless that is under way. Nearly always there is nothing to write, and no task waits."""
@@ -362,9 +374,6 @@ class Connection:
             closing.cancel_scope.cancel()
         self._outcome = Closed(self.gen)
         scope.cancel()
-
-    def _ended(self) -> ConnectionOutcome:
-        return Closed(self.gen) if self._outcome is None else self._outcome
 
     def _closed_by_peer(self, close: CloseReason | None) -> Closed:
         if close is None or close.code in _NO_CODE:

@@ -28,6 +28,8 @@ class EventStream:
         ack: when a dispatch counts as handled.
     """
 
+    __slots__ = ("_asking", "_auto", "_closed", "_failure", "_mailbox", "_open", "_taken", "_types")
+
     def __init__(
         self, mailbox: Mailbox, *, failure: Callable[[], Exception | None], types: frozenset[str] | None, ack: Ack
     ) -> None:

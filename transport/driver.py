@@ -86,6 +86,13 @@ class Driver:
         on_dispatch: called in its place for ordinary dispatches, if anybody watches those.
     """
 
+    __slots__ = (
+        "_acquiring", "_clock", "_compress", "_dispatch", "_ended", "_ending", "_fetching", "_gate", "_identified",
+        "_identify", "_metadata", "_nursery", "_on_dispatch", "_on_step", "_opener", "_registering", "_registrar",
+        "_slot", "_timer", "_token", "_waiting_to_start", "_waits_before", "_wall_clock", "cleanup_errors",
+        "connection", "core", "mailbox", "registration_error", "watch",
+    )  # fmt: skip
+
     def __init__(
         self,
         core: ShardCore,
@@ -124,7 +131,7 @@ class Driver:
         self._ended = Latch()
         self._waiting_to_start: list[tuple[Callable[..., Awaitable[object]], tuple[object, ...]]] = []
         self._timer = trio.CancelScope()
-        # Of what is under way.
+        # Of what is under way, or was last.
         self._registering: trio.CancelScope | None = None
         self._fetching: trio.CancelScope | None = None
         self._acquiring: trio.CancelScope | None = None
@@ -229,6 +236,7 @@ class Driver:
         self._dispatch = None
         if type(event) is Ready and self._identified is not None and self._identified[0] == gen:
             self._gate.answered(self._identified[1])
+            self._identified = None
         return dispatch
 
     async def room(self, gen: int) -> None:
@@ -462,16 +470,8 @@ class Driver:
                 write_timeout=self.core.settings.write_timeout,
             ),
         )
-        self._spawn(self._connect, before, self.connection)
-
-    @trio.lowlevel.enable_ki_protection
-    async def _connect(self, before: Connection | None, connection: Connection) -> None:
-        try:
-            if before is not None:
-                await before.gone.wait()
-            await connection.run()
-        finally:
-            connection.gone.set()  # also when it was ended before it began
+        # Not the connection before itself, which would be kept for as long as this one lasts.
+        self._spawn(self.connection.run, None if before is None else before.gone)
 
     # -- identify slots --------------------------------------------------------------------------------------------
 

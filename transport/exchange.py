@@ -79,6 +79,11 @@ class Exchange:
         limits: the bounds.
     """
 
+    __slots__ = (
+        "_check_presence", "_core", "_driver", "_ended", "_presence", "_ready", "_tickets", "_unsent", "_waiting",
+        "book", "limits",
+    )  # fmt: skip
+
     def __init__(
         self,
         core: ShardCore,

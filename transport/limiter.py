@@ -63,6 +63,8 @@ class SendLimiter:
     Source: P21, P55, P56, P58, A10.
     """
 
+    __slots__ = ("_all", "_clock", "_commands", "_limit", "_presences", "_usable")
+
     def __init__(
         self,
         clock: Clock,
@@ -81,8 +83,9 @@ class SendLimiter:
         # Two bounds: everything within the limit, and all but heartbeats within what the reserve leaves. Commands that
         # were also held back by the beats of the past, on top of the reserve for those to come, would starve at short
         # intervals.
-        self._all = _Log(window + slack)
-        self._commands = _Log(window + slack)
+        span = window + slack
+        self._all = _Log(span)
+        self._commands = _Log(span)
         self._presences = _Log(PRESENCE_WINDOW + slack)
 
     def keep(self, reserve: int) -> None:

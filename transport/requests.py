@@ -239,6 +239,8 @@ class Book:
         most_bytes: how many bytes of chunks may wait to be taken, over all requests.
     """
 
+    __slots__ = ("_by_nonce", "_most", "_most_bytes", "_nonce", "_nonces", "_pending", "whole_lists")
+
     def __init__(self, *, most: int, most_bytes: int) -> None:
         self._most = most
         self._most_bytes = most_bytes
@@ -404,6 +406,8 @@ _TAKERS: Final[Mapping[str, Callable[[Book, Dispatch, float], None]]] = {
 
 class WholeLists:
     """When the whole list of a guild's members may be asked for again: once in 30 s (P63)."""
+
+    __slots__ = ("_free_at",)
 
     def __init__(self) -> None:
         self._free_at: dict[str, float] = {}

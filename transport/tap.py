@@ -40,6 +40,11 @@ class FrameTap(trio.abc.Stream):
     is delivered.
     """
 
+    __slots__ = (
+        "_arrivals", "_deliver", "_glued", "_head", "_held", "_inner", "_lot", "_pass", "_splitter", "close_sent",
+        "closing", "ended", "reads",
+    )  # fmt: skip
+
     def __init__(
         self,
         inner: trio.abc.Stream,
@@ -105,24 +110,19 @@ class FrameTap(trio.abc.Stream):
                 await self._lot.park()
             data, self._glued = self._glued, b""
             if not data:
-                data = await self._receive()
+                try:
+                    data = await self._arrivals.receive()
+                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                    self.ended.set()
+                    raise
+                finally:
+                    self.reads += 1
                 if not data:
+                    self.ended.set()
                     return b""
             passed = self._pass(data)
             if passed:
                 return passed
-
-    async def _receive(self) -> bytes:
-        try:
-            data = await self._arrivals.receive()
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self.ended.set()
-            raise
-        finally:
-            self.reads += 1
-        if not data:
-            self.ended.set()
-        return data
 
     def _upgrade(self, data: bytes) -> bytes:
         """The answer to the upgrade passes as it comes, so that trio-websocket's own bounds on it hold."""

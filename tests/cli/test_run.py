@@ -281,7 +281,7 @@ async def test_json_has_moves_events_and_a_summary() -> None:
     ]
     summary = program.objects[-1]
     assert (summary["type"], summary["status"]) == ("summary", ended)
-    assert (summary["metrics"]["identifies"], summary["metrics"]["dispatches"]) == (1, 2)
+    assert (summary["metrics"]["identifies"], summary["metrics"]["dispatches"]) == (1, 3)
     assert all(found["shard"] == 0 for found in program.objects)
 
 

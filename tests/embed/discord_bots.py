@@ -19,11 +19,10 @@ from gatewright.embed.discordpy import Attachment, attach
 from gatewright.harness.fake import Received
 from gatewright.harness.fake.payloads import message
 from gatewright.spec.protocol import Opcode
+from tests.embed.discord_libraries import all_guilds
 from tests.support.gates import FreeGate
 from tests.support.shards import TOKEN
-from tests.support.threads import Elsewhere
-
-PATIENCE: Final = 60.0
+from tests.support.threads import PATIENCE, Elsewhere
 
 KINDS: Final[dict[str, Callable[..., discord.Client]]] = {
     "client": discord.Client,
@@ -95,8 +94,8 @@ class Bot:
         return found[count - 1]
 
     @asynccontextmanager
-    async def running(self, *, ready: bool = True) -> AsyncGenerator[asyncio.Task[None]]:
-        """Started, ready if that is wanted, and then closed."""
+    async def running(self, *, ready: bool = True, whole: bool = True) -> AsyncGenerator[asyncio.Task[None]]:
+        """Started, ready if that is wanted, and with all its guilds, and then closed."""
         async with asyncio.timeout(PATIENCE):
             life = asyncio.create_task(self.client.start(TOKEN))
             try:
@@ -106,6 +105,8 @@ class Bot:
                     waiting.cancel()
                     if life.done():
                         life.result()
+                    if whole:
+                        await all_guilds(self.client)
                 yield life
             finally:
                 await self.client.close()

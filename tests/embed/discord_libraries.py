@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from tests.embed.loops import until
 from tests.support.requires import requires
 
 each_library = pytest.mark.parametrize(
@@ -15,3 +18,8 @@ each_library = pytest.mark.parametrize(
         pytest.param("discord", marks=requires("py-cord"), id="py-cord"),
     ],
 )
+
+
+async def all_guilds(client: Any) -> None:
+    """Waits for the guilds that a busy machine brings later than the client's patience, which is short here."""
+    await until(lambda: not any(one.unavailable for one in client.guilds))

@@ -25,4 +25,10 @@ def run(main: Coroutine[Any, Any, T], loop: str = "asyncio") -> T:
         return runner.run(main)
 
 
+async def until(condition: Callable[[], object]) -> None:
+    """Waits for what tells nobody that it has come."""
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
 on_each_loop = pytest.mark.parametrize("loop", LOOPS)

@@ -15,14 +15,12 @@ from gatewright.harness.fake.payloads import message
 from tests.embed.discord_libraries import each_library
 from tests.support.requires import requires
 from tests.support.shards import TOKEN, close_codes
-from tests.support.threads import gateway_in_a_thread
+from tests.support.threads import PATIENCE, gateway_in_a_thread
 
 pytestmark = [
     pytest.mark.sockets,
     pytest.mark.filterwarnings("ignore:pkg_resources is deprecated:UserWarning"),  # nextcord's
 ]
-
-PATIENCE = 60.0
 
 UNMODIFIED = """
     import os
@@ -49,7 +47,7 @@ UNMODIFIED = """
     bot.run(os.environ["BOT_TOKEN"])
     # What has been told to end may take a moment: the loop's watch, the thread of the library's own heartbeats.
     for thread in [one for one in threading.enumerate() if one.daemon]:
-        thread.join(10)
+        thread.join(60)
     left = [thread.name for thread in threading.enumerate()]
     print("left", left, flush=True)
 """

@@ -23,6 +23,7 @@ from gatewright.embed.errors import EngineStopped
 from gatewright.embed.thread import EngineThread
 from gatewright.spec.errors import ConfigurationError
 from tests.embed.loops import loop_factory, on_each_loop, run
+from tests.support.threads import PATIENCE
 
 _NAME: contextvars.ContextVar[str] = contextvars.ContextVar("name", default="nobody")
 
@@ -230,15 +231,16 @@ def test_a_question_to_the_loop_that_is_cancelled_is_cancelled_there() -> None:
     async def main() -> None:
         ended = asyncio.Event()
 
-        async def slow() -> None:
+        async def slow(engine: EngineThread, scope: trio.CancelScope) -> None:
+            engine.soon(scope.cancel)
             try:
-                await asyncio.sleep(60)
+                await asyncio.Event().wait()
             finally:
                 ended.set()
 
         async def ask(engine: EngineThread) -> None:
-            with trio.move_on_after(0.01):
-                await engine.on_loop(slow)
+            with trio.CancelScope() as scope:
+                await engine.on_loop(slow, engine, scope)
 
         async with no_loop_error(), EngineThread() as engine:
             await engine.call(ask, engine)
@@ -260,7 +262,7 @@ def test_a_loop_that_is_blocked_holds_up_no_question_that_is_given_up() -> None:
         given_up = threading.Event()
         async with no_loop_error(), EngineThread() as engine:
             call = engine.start(ask, engine)
-            assert given_up.wait(10)  # while the loop does nothing else
+            assert given_up.wait(PATIENCE)  # while the loop does nothing else
             await call.wait()
 
     run(main())
@@ -410,21 +412,28 @@ def test_an_exception_in_the_block_passes_and_the_thread_ends() -> None:
 
 
 def test_leaving_that_is_cancelled_still_waits_for_the_thread() -> None:
-    async def stubborn() -> None:
-        with trio.CancelScope(shield=True):
-            await trio.sleep(0.05)
-
     async def main() -> None:
+        let_go = threading.Event()
+        leaving = asyncio.Event()
+
+        async def stubborn() -> None:
+            with trio.CancelScope(shield=True):
+                while not let_go.is_set():  # noqa: ASYNC110 - it is set by another thread
+                    await trio.sleep(0.01)
+
         async def block() -> None:
             async with EngineThread() as engine:
                 engine.start(stubborn)
                 await engine.call(trio.lowlevel.checkpoint)
+                leaving.set()
 
         task = asyncio.create_task(block())
-        await asyncio.sleep(0.02)
+        await leaving.wait()
         for _ in range(3):
             task.cancel()
             await asyncio.sleep(0)
+        assert not task.done()
+        let_go.set()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert engines() == []
@@ -490,9 +499,9 @@ def test_a_loop_that_is_closed_without_leaving_the_block_stops_the_engine(loop: 
     abandoned = loop_factory(loop)()
     engine = abandoned.run_until_complete(enter())
     abandoned.close()
-    assert ended.wait(10)
+    assert ended.wait(PATIENCE)
     assert engine._thread is not None
-    engine._thread.join(10)
+    engine._thread.join(PATIENCE)
     assert not engine._thread.is_alive()
 
 
@@ -542,9 +551,10 @@ def test_a_blocked_loop_does_not_hold_up_the_engine() -> None:
         async with EngineThread() as engine:
             engine.start(tick)
             await engine.call(trio.lowlevel.checkpoint)
-            before = len(passes)
-            time.sleep(0.3)  # noqa: ASYNC251 - a handler that blocks
-            assert len(passes) - before >= 10
+            awaited, latest = len(passes) + 10, time.monotonic() + PATIENCE
+            while len(passes) < awaited and time.monotonic() < latest:
+                time.sleep(0.01)  # noqa: ASYNC251 - a handler that blocks
+            assert len(passes) >= awaited
 
     run(main())
 
@@ -580,7 +590,7 @@ def test_a_forgotten_engine_ends_with_the_interpreter() -> None:
         print("over", flush=True)
         """
     )
-    ended = subprocess.run(program, capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run(program, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "over\ntidied\n", "")
 
 
@@ -607,5 +617,5 @@ def test_ctrl_c_ends_the_program_in_order() -> None:
         assert process.stderr is not None
         assert process.stdout.readline() == "up\n"
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out, err) == (0, "tidied\ninterrupted ['MainThread']\n", "")

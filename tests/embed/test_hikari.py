@@ -9,11 +9,9 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +21,25 @@ from hikari.api.shard import GatewayShard as HikariShard
 
 from gatewright.embed import sharing
 from gatewright.embed.hikari import EngineOptions, GatewayBot, GatewayShard, install
-from gatewright.harness.fake import Close, Connection, Received, Rules, Withhold
+from gatewright.harness.fake import Close, Connection, Received, Rules
 from gatewright.harness.fake.payloads import BOT_ID, message
 from gatewright.spec.errors import ConfigurationError
 from gatewright.spec.protocol import Opcode
 from tests.embed.loops import on_each_loop, run
 from tests.support.shards import close_codes
-from tests.support.threads import Elsewhere, gateway_in_a_thread
+from tests.support.threads import (
+    PATIENCE,
+    PATIENT,
+    SILENT_ONCE,
+    Elsewhere,
+    block_for_heartbeats,
+    gateway_in_a_thread,
+)
 
 pytestmark = pytest.mark.sockets
 
 TOKEN = base64.b64encode(BOT_ID.encode()).decode().rstrip("=") + ".fake.token"
 INTENTS = hikari.Intents.ALL_UNPRIVILEGED | hikari.Intents.MESSAGE_CONTENT
-PATIENCE = 60.0
 CHANNEL = "175204397159022599"
 
 
@@ -115,7 +119,7 @@ def test_a_bot_starts_fills_its_cache_hears_messages_and_leaves_nothing_behind(l
             assert len(bot.cache.get_guilds_view()) == 1
             assert bot.shards[0].is_connected
             assert str(bot.shards[0].get_user_id()) == BOT_ID
-            assert math.isnan(bot.heartbeat_latency)
+            assert math.isnan(bot.heartbeat_latency) or there.fake.log.heartbeats  # the first may come early
             say(there, *(f"m{number}" for number in range(20)))
             await heard.until(hikari.MessageCreateEvent, 20)
             assert [event.content for event in heard.of(hikari.MessageCreateEvent)] == [f"m{n}" for n in range(20)]
@@ -258,8 +262,7 @@ def test_a_silent_server_is_left_and_the_session_resumed() -> None:
             await heard.until(hikari.ShardResumedEvent)
             assert engine_of(bot).engine is not None
 
-    script = [Connection(ack=[Withhold()])]
-    with gateway_in_a_thread(token=TOKEN, heartbeat_interval=0.2, script=script) as there:
+    with gateway_in_a_thread(token=TOKEN, heartbeat_interval=0.2, script=SILENT_ONCE, rules=PATIENT) as there:
         run(main(there))
 
 
@@ -351,24 +354,23 @@ def test_a_handler_that_blocks_stops_no_heartbeat() -> None:
     async def main(there: Elsewhere) -> None:
         bot = bot_at(there)
         heard = Heard(bot)
+        beats: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
         async def block(_: hikari.MessageCreateEvent) -> None:
-            time.sleep(1.5)  # noqa: ASYNC251 - what bots do
+            beats.set_result(block_for_heartbeats(there))
 
         bot.subscribe(hikari.MessageCreateEvent, block)
         async with started(bot):
             await heard.until(hikari.GuildAvailableEvent)
             say(there, "x")
-            await heard.until(hikari.MessageCreateEvent)
-            await asyncio.sleep(0)
+            assert await beats >= 3  # with hikari's own shard none comes
             assert bot.shards[0].is_connected
             assert heard.of(hikari.ShardDisconnectedEvent) == []
 
-    with gateway_in_a_thread(token=TOKEN, heartbeat_interval=0.3) as there:
+    # An interval that no pause of a busy machine reaches: an acknowledgement may be late by that much.
+    with gateway_in_a_thread(token=TOKEN, heartbeat_interval=1.0, rules=PATIENT) as there:
         run(main(there))
-    beats = [entry.time for entry in there.fake.log.of(Received) if entry.op == Opcode.HEARTBEAT]
-    # hikari's own shard leaves a gap of the whole 1.5 s here. The bar leaves room for a busy machine.
-    assert max(after - before for before, after in pairwise(beats)) < 1.0
+    assert there.fake.connections == 1
 
 
 def test_a_handler_and_a_payload_that_hikari_cannot_take_end_no_shard() -> None:
@@ -450,8 +452,7 @@ def test_two_lines_change_in_a_bot_that_runs_as_a_program(changed: bool, tmp_pat
             [sys.executable, str(program)], stdout=subprocess.PIPE, text=True, env=environment
         ) as bot:
             assert bot.stdout is not None
-            there.do(there.fake.wait_for_identify)
-            time.sleep(0.5)
+            there.do(partial(there.fake.wait_until, lambda log: log.sent("GUILD_CREATE") == 1))
             say(there, "hello")
             out, _ = bot.communicate(timeout=PATIENCE)
     threads = "['gatewright']" if changed else "[]"

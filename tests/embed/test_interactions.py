@@ -15,11 +15,9 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +26,7 @@ import pytest
 from gatewright.embed import sharing
 from gatewright.embed.interactions import Attachment, EngineGateway, attach
 from gatewright.embed.versions import UnsupportedFramework
-from gatewright.harness.fake import After, Answer, Close, Connection, Received, Rules, Withhold, guild
+from gatewright.harness.fake import Answer, Close, Connection, Received, Rules, guild
 from gatewright.harness.fake.payloads import message
 from gatewright.harness.fake.population import Guild
 from gatewright.spec.errors import ConfigurationError
@@ -39,7 +37,14 @@ from tests.embed.loops import on_each_loop, run
 from tests.support.gates import FreeGate
 from tests.support.requires import requires
 from tests.support.shards import TOKEN, close_codes, handshakes
-from tests.support.threads import Elsewhere, gateway_in_a_thread
+from tests.support.threads import (
+    PATIENCE,
+    PATIENT,
+    SILENT_ONCE,
+    Elsewhere,
+    block_for_heartbeats,
+    gateway_in_a_thread,
+)
 
 pytestmark = [
     requires("interactions"),
@@ -48,7 +53,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
 
-PATIENCE: Final = 20.0
 KINDS: Final = {"client": "Client", "sharded": "AutoShardedClient"}
 one_and_many = pytest.mark.parametrize("kind", KINDS)
 DOCUMENTED: Final = int(Intents.all())
@@ -167,7 +171,7 @@ def test_a_client_starts_fills_its_cache_hears_messages_and_leaves_nothing_behin
             await bot.until("MessageCreate", 20)
             assert sorted(bot.contents()) == sorted(f"m{number}" for number in range(20))
             assert bot.client.is_ready
-            assert bot.client.latency == float("inf")
+            assert bot.client.latency == float("inf") or there.fake.log.heartbeats  # the first may come early
             assert bot.attachment is not None
             assert bot.attachment.shards[0].state is State.READY
         assert bot.attachment.shards == {}
@@ -286,7 +290,7 @@ def test_a_peer_that_answers_no_heartbeat_is_left_and_the_session_resumed() -> N
         async with bot.running():
             await bot.until("Resume")
 
-    there = play(main, heartbeat_interval=0.2, script=[Connection(ack=After(2, Withhold())), Connection()])
+    there = play(main, heartbeat_interval=0.2, script=SILENT_ONCE, rules=PATIENT)
     assert handshakes(there.fake) == ["identify", "resume"]
 
 
@@ -305,19 +309,18 @@ def test_a_listener_that_blocks_stops_no_heartbeat() -> None:
     async def main(there: Elsewhere) -> None:
         bot = Bot()
 
+        beats: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
         async def block(_: Any) -> None:
-            time.sleep(1.5)  # noqa: ASYNC251 - what bots do
+            beats.set_result(block_for_heartbeats(there))
 
         bot.client.add_listener(bot.library.Listener.create(bot.library.events.MessageCreate)(block))
         async with bot.running():
-            await asyncio.sleep(0.6)
             say(there, "block")
-            await asyncio.sleep(1.8)
+            assert await beats >= 3  # with the library's own gateway none comes
 
-    there = play(main, heartbeat_interval=0.3)
-    beats = [entry.time for entry in there.fake.log.of(Received) if entry.op == Opcode.HEARTBEAT]
-    # The library's own gateway leaves a gap of the whole 1.5 s here. The bar leaves room for a busy machine.
-    assert max(later - earlier for earlier, later in pairwise(beats)) < 1.0
+    # An interval that no pause of a busy machine reaches: an acknowledgement may be late by that much.
+    assert play(main, heartbeat_interval=1.0, rules=PATIENT).fake.connections == 1
 
 
 def test_a_listener_that_never_returns_holds_up_no_end() -> None:
@@ -419,7 +422,7 @@ def test_the_answer_to_a_move_finds_its_caller_however_early_it_comes() -> None:
             for number in range(50):
                 await bot.client.ws.voice_state_update(one.id, None if number % 2 else channel)
                 # As `ActiveVoiceState.move` does it.
-                await bot.client.wait_for("raw_voice_state_update", timeout=5)
+                await bot.client.wait_for("raw_voice_state_update", timeout=PATIENCE)
 
     play(main, guilds=[THREE])
 

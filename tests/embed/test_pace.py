@@ -14,7 +14,7 @@ from gatewright.embed import pace as module
 from gatewright.embed.pace import ENOUGH, SPACING, SPACING_BEHIND, Pace
 from tests.embed.asyncio_shards import say, shard_at
 from tests.embed.loops import run
-from tests.support.threads import Elsewhere, gateway_in_a_thread
+from tests.support.threads import PATIENCE, PATIENT, Elsewhere, gateway_in_a_thread
 
 
 @attrs.define
@@ -76,7 +76,7 @@ def test_what_was_asked_since_the_read_is_done_at_once() -> None:
 
 
 def test_what_is_asked_in_the_middle_of_the_sleep_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SPACING", 60.0)
+    monkeypatch.setattr(module, "SPACING", 600.0)
     pace = Pace()
     pace.brought(1, awaited=True)
     sleeper = threading.Thread(target=pace.before_io_wait, args=(math.inf,), daemon=True)
@@ -85,17 +85,17 @@ def test_what_is_asked_in_the_middle_of_the_sleep_ends_it(monkeypatch: pytest.Mo
         pass
     pace.wake()
     pace.wake()  # again does no harm
-    sleeper.join(timeout=20)
+    sleeper.join(timeout=PATIENCE)
     assert not sleeper.is_alive()
 
 
 @pytest.mark.sockets
 def test_calls_and_the_end_do_not_wait_for_the_next_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SPACING", 60.0)
-    monkeypatch.setattr(module, "SPACING_BEHIND", 60.0)
+    monkeypatch.setattr(module, "SPACING", 600.0)
+    monkeypatch.setattr(module, "SPACING_BEHIND", 600.0)
 
     async def main(there: Elsewhere) -> None:
-        async with asyncio.timeout(30), shard_at(there) as shard:
+        async with asyncio.timeout(PATIENCE), shard_at(there) as shard:  # long before reading goes on
             await shard.wait_for("ready")
             for number in range(5):
                 say(there, str(number))
@@ -110,15 +110,15 @@ def test_calls_and_the_end_do_not_wait_for_the_next_read(monkeypatch: pytest.Mon
 
 @pytest.mark.sockets
 def test_heartbeats_are_sent_in_time_while_reading_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SPACING", 60.0)
-    monkeypatch.setattr(module, "SPACING_BEHIND", 60.0)
+    monkeypatch.setattr(module, "SPACING", 600.0)
+    monkeypatch.setattr(module, "SPACING_BEHIND", 600.0)
 
     async def main(there: Elsewhere) -> None:
-        async with asyncio.timeout(30), shard_at(there) as shard:
+        async with asyncio.timeout(PATIENCE), shard_at(there) as shard:  # long before reading goes on
             await shard.wait_for("ready")
             say(there, "x")
             await anext(shard)
             await asyncio.to_thread(there.do, partial(there.fake.wait_until, lambda log: log.heartbeats >= 3))
 
-    with gateway_in_a_thread(heartbeat_interval=0.2) as there:
+    with gateway_in_a_thread(heartbeat_interval=0.2, rules=PATIENT) as there:
         run(main(there))

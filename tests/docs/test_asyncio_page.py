@@ -16,7 +16,7 @@ from gatewright.spec.session import Metadata
 from gatewright.transport.metadata import StaticMetadataSource
 from tests.support.checkout import ROOT
 from tests.support.shards import TOKEN, close_codes
-from tests.support.threads import Elsewhere, gateway_in_a_thread
+from tests.support.threads import PATIENCE, Elsewhere, gateway_in_a_thread
 
 pytestmark = pytest.mark.sockets
 
@@ -48,7 +48,7 @@ def run_example(title: str, there: Elsewhere, monkeypatch: pytest.MonkeyPatch, *
     source = code("A bot") if bot else code("A bot").replace("asyncio.run(main())\n", "") + code(title)
     exec(compile(source, f"docs/asyncio.md: {title}", "exec"), namespace)
     if not bot:
-        asyncio.run(asyncio.wait_for(namespace["main"](), 30))
+        asyncio.run(asyncio.wait_for(namespace["main"](), PATIENCE))
 
 
 @pytest.mark.parametrize(("title", "printed"), EXAMPLES.items())
@@ -80,7 +80,7 @@ def test_the_bot_prints_what_is_said(monkeypatch: pytest.MonkeyPatch, capsys: py
             with pytest.raises(asyncio.CancelledError):
                 await bot
 
-        really(asyncio.wait_for(outside(), 30))
+        really(asyncio.wait_for(outside(), PATIENCE))
 
     monkeypatch.setattr(asyncio, "run", run_a_while)
     with gateway_in_a_thread() as there:

@@ -15,6 +15,7 @@ from gatewright.harness.fake import FakeGateway, guild
 from gatewright.spec.session import SessionRefusal
 from gatewright.transport.metadata import HttpMetadataSource
 from gatewright.transport.token import Token
+from tests.support.threads import PATIENCE
 
 DOCS = Path(__file__).parents[2] / "docs"
 TOKEN = "MTAwMDAwMDAwMDAwMDAwMDAwMQ.pages.example"
@@ -56,10 +57,10 @@ async def test_the_bot_of_the_sessions_page_is_restarted_and_misses_nothing(
     async with FakeGateway(token=TOKEN, guilds=2) as fake:
         aim(fake, monkeypatch)
         main = main_of("sessions.md", monkeypatch)
-        with trio.fail_after(30):
+        with trio.fail_after(PATIENCE):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(main)
-                await fake.wait_for_identify(1)
+                await fake.wait_until(lambda log: log.sent("READY") == 1)
                 for number in ("1", "2"):
                     await fake.dispatch("MESSAGE_CREATE", {"id": number})
                 assert await printed(capsys, "handled 2") == ["handled 1", "handled 2"]
@@ -80,10 +81,10 @@ async def test_the_bot_of_the_events_page_prints_its_session_and_messages(
     async with FakeGateway(token=TOKEN, guilds=2) as fake:
         aim(fake, monkeypatch)
         main = main_of("events.md", monkeypatch)
-        with trio.fail_after(30):
+        with trio.fail_after(PATIENCE):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(main)
-                await fake.wait_for_identify(1)
+                await fake.wait_until(lambda log: log.sent("READY") == 1)
                 await fake.dispatch("TYPING_START", {})
                 await fake.dispatch("MESSAGE_CREATE", {"id": "42"})
                 lines = await printed(capsys, " 42")
@@ -99,7 +100,7 @@ async def test_the_bot_of_the_commands_page_counts_members(
     async with FakeGateway(token=TOKEN, guilds=[guild("7", member_count=1003)]) as fake:
         aim(fake, monkeypatch)
         main = main_of("commands.md", monkeypatch)
-        with trio.fail_after(30):
+        with trio.fail_after(PATIENCE):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(main)
                 lines = await printed(capsys, "members")

@@ -14,6 +14,7 @@ import gatewright
 from gatewright.harness.fake import FakeGateway
 from gatewright.transport.metadata import HttpMetadataSource
 from gatewright.transport.token import Token
+from tests.support.threads import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -38,10 +39,10 @@ async def test_the_example_prints_what_the_gateway_sends(
         monkeypatch.setattr(trio, "run", mains.append)
         exec(compile(_example(), "README.md", "exec"), {})
         assert len(mains) == 1
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(mains[0])
-                await fake.wait_for_identify(1)
+                await fake.wait_until(lambda log: log.sent("READY") == 1)
                 await fake.dispatch("MESSAGE_CREATE", {"id": "42"})
                 printed = ""
                 while "MESSAGE_CREATE 42" not in printed:

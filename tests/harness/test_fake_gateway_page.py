@@ -13,6 +13,7 @@ import trio
 from gatewright.harness.fake import Connection, script
 from gatewright.harness.fake.scriptfile import parse
 from tests.support.checkout import ROOT
+from tests.support.threads import PATIENCE
 
 PAGE = (ROOT / "docs" / "fake-gateway.md").read_text(encoding="utf-8")
 
@@ -23,7 +24,7 @@ async def test_the_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     mains: list[functools.partial[object]] = []
     monkeypatch.setattr(trio, "run", mains.append)
     exec(compile(example, "fake-gateway.md", "exec"), {})
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE):
         await mains[0]()  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
     assert "event='READY'" in capsys.readouterr().out
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 import trio
 from trio.testing import MockClock
 
-from gatewright.harness.fake import Answer, Connection, Delay, FakeGateway, Withhold
+from gatewright.harness.fake import Answer, Delay, FakeGateway, Withhold
+from gatewright.harness.fake.metadata import MetadataAnswer
 from gatewright.harness.naive import NaiveClient, NaiveGateway, Phase, open_tcp
 from gatewright.harness.naive_lifecycle import NaiveLifecycle, StartUpFailed, Waited
 from gatewright.harness.naive_races import RACES, Race, play
 from tests.harness.client import TOKEN
+from tests.support.threads import PATIENCE
 
 
 def named(race: Race) -> str:
@@ -94,22 +98,30 @@ async def test_fatal_metadata_are_an_error_that_nobody_hears(autojump_clock: Moc
 
 @pytest.mark.sockets
 async def test_the_same_runs_on_real_sockets() -> None:
-    with trio.fail_after(20):
-        async with (
-            FakeGateway(metadata_script=[Delay(0.4)], script=[Connection()]) as fake,
-            trio.open_nursery() as nursery,
-        ):
+    with trio.fail_after(PATIENCE):
+        async with FakeGateway() as fake, trio.open_nursery() as nursery:
+            answer = trio.Event()
+
+            async def fetch_late() -> MetadataAnswer:
+                await answer.wait()
+                return await fake.metadata()
+
+            async def supervise() -> None:
+                with suppress(StartUpFailed):  # as it says on a busy machine; the socket stays open
+                    await NaiveLifecycle(gateway, ready_timeout=0.1).run()
+
             gateway = NaiveGateway(
                 token=TOKEN,
                 nursery=nursery,
-                fetch_metadata=fake.metadata,
+                fetch_metadata=fetch_late,
                 open_stream=open_tcp,
                 fallback_url=fake.url,
             )
             NaiveClient(gateway)
-            nursery.start_soon(NaiveLifecycle(gateway, ready_timeout=0.1).run)
-            await fake.wait_until(lambda log: log.sent(op=10) == 1)
-            await trio.sleep(0.1)
-            assert gateway.phase is Phase.STUCK
+            nursery.start_soon(supervise)
+            while gateway.phase is not Phase.STUCK:  # noqa: ASYNC110 - nobody tells
+                await trio.sleep(0.01)
+            assert fake.log.sent(op=10) == 1
+            answer.set()
             await fake.wait_until(lambda log: log.sent("READY") == 1)
             nursery.cancel_scope.cancel()

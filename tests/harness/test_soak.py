@@ -12,6 +12,7 @@ import trio
 from gatewright.harness import soak as soaking
 from gatewright.harness.memory import MIB, resident
 from gatewright.harness.soak import FLAT, Soaked, soak
+from tests.support.threads import PATIENCE
 
 pytestmark = pytest.mark.sockets
 
@@ -65,11 +66,11 @@ def test_a_dispatch_that_is_missing_is_found() -> None:
     thread.start()
     try:
         with pytest.raises(AssertionError, match=r"\d+ came where \d+ was due"):
-            trio.run(soaking._soak, pipe.port.get(timeout=10), 20_000)
+            trio.run(soaking._soak, pipe.port.get(timeout=PATIENCE), 20_000)
     finally:
-        token, scope = started.get(timeout=10)
+        token, scope = started.get(timeout=PATIENCE)
         token.run_sync_soon(scope.cancel)
-        thread.join(timeout=10)
+        thread.join(timeout=PATIENCE)
 
 
 def test_memory_that_grows_or_shrinks_is_not_flat() -> None:

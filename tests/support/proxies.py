@@ -15,14 +15,15 @@ from typing import Final, Literal
 
 import attrs
 
+from tests.support.ports import free_port
 from tests.support.requires import program
+from tests.support.threads import PATIENCE
 
 USER: Final = "alice"
 PASSWORD: Final = "s3cret-0f-alice"
 
 Kind = Literal["http", "socks5h"]
 PROGRAMS: Final[dict[Kind, str]] = {"http": "tinyproxy", "socks5h": "microsocks"}
-_STARTS_WITHIN: Final = 10.0
 
 
 @attrs.frozen
@@ -52,7 +53,7 @@ class RunningProxy:
 @contextmanager
 def running_proxy(kind: Kind, folder: Path) -> Generator[RunningProxy]:
     """Starts the proxy of this kind, and ends it with the block; `folder` gets its files."""
-    port, log = _free_port(), folder / f"{kind}.log"
+    port, log = free_port(), folder / f"{kind}.log"
     log.touch()
     command = [program(PROGRAMS[kind])]
     if kind == "http":
@@ -73,15 +74,8 @@ def running_proxy(kind: Kind, folder: Path) -> Generator[RunningProxy]:
             process.send_signal(signal.SIGKILL)
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + _STARTS_WITHIN
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end and process.poll() is None:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()

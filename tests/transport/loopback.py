@@ -17,11 +17,3 @@ async def serve(handler: Handler) -> AsyncGenerator[int, None]:
         nursery.start_soon(trio.serve_listeners, handler, listeners)
         yield port
         nursery.cancel_scope.cancel()
-
-
-async def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
-    port: int = listener.socket.getsockname()[1]
-    await listener.aclose()
-    return port

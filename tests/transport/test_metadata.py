@@ -24,7 +24,9 @@ from gatewright.transport.seams import ConnectionUnavailable, MetadataUnavailabl
 from gatewright.transport.token import Token
 from gatewright.transport.urls import GatewayUrl, UnusableUrl
 from tests.support.conforms import conforms
-from tests.transport.loopback import free_port, serve
+from tests.support.ports import free_port
+from tests.support.threads import PATIENCE
+from tests.transport.loopback import serve
 
 SECRET = "MTIz.abc.hunter2"
 
@@ -61,7 +63,8 @@ async def fetch(reply: bytes, *, requests: list[bytes] | None = None) -> Metadat
     got: Metadata | MetadataUnavailable
     async with serve(handler) as port:
         try:
-            got = await HttpMetadataSource(Token(SECRET), base_url=f"http://127.0.0.1:{port}/api/v10").fetch()
+            url = f"http://127.0.0.1:{port}/api/v10"
+            got = await HttpMetadataSource(Token(SECRET), base_url=url, timeout=PATIENCE).fetch()
         except MetadataUnavailable as refused:
             got = refused
     if isinstance(got, MetadataUnavailable):
@@ -239,7 +242,7 @@ async def test_an_answer_that_cannot_be_used_is_malformed(body: str | bytes) -> 
 @pytest.mark.parametrize("status", [201, 204, 301, 302, 307, 400, 404, 418])
 async def test_any_other_status_is_malformed_and_no_redirect_is_followed(status: int) -> None:
     requests: list[bytes] = []
-    port = await free_port()  # a client that went there would fail otherwise
+    port = free_port()  # a client that went there would fail otherwise
     refused = await failure(
         response(status, "" if status == 204 else None, Location=f"http://127.0.0.1:{port}/"), requests=requests
     )
@@ -310,7 +313,7 @@ async def test_an_answer_that_is_not_http_is_transient(reply: bytes) -> None:
 
 @pytest.mark.sockets
 async def test_a_server_that_is_not_there_is_transient() -> None:
-    source = HttpMetadataSource(Token(SECRET), base_url=f"http://127.0.0.1:{await free_port()}")
+    source = HttpMetadataSource(Token(SECRET), base_url=f"http://127.0.0.1:{free_port()}")
     with pytest.raises(MetadataUnavailable) as refused:
         await source.fetch()
     assert refused.value.error is MetadataError.TRANSIENT
@@ -325,7 +328,7 @@ async def test_a_server_that_falls_silent_is_transient_within_the_timeout(sent: 
 
     async with serve(handler) as port:
         source = HttpMetadataSource(Token(SECRET), base_url=f"http://127.0.0.1:{port}", timeout=0.2)
-        with trio.fail_after(5), pytest.raises(MetadataUnavailable) as refused:
+        with trio.fail_after(PATIENCE), pytest.raises(MetadataUnavailable) as refused:
             await source.fetch()
     assert refused.value.error is MetadataError.TRANSIENT
 
@@ -341,7 +344,7 @@ async def test_a_server_that_drips_is_transient_within_the_timeout() -> None:
 
     async with serve(handler) as port:
         source = HttpMetadataSource(Token(SECRET), base_url=f"http://127.0.0.1:{port}", timeout=0.2)
-        with trio.fail_after(5), pytest.raises(MetadataUnavailable, match=r"0\.2 s"):
+        with trio.fail_after(PATIENCE), pytest.raises(MetadataUnavailable, match=r"0\.2 s"):
             await source.fetch()
 
 
@@ -359,7 +362,7 @@ async def test_a_cancelled_request_is_cancelled_and_closed(scheme: str) -> None:
         with trio.CancelScope() as asking:
             await HttpMetadataSource(Token(SECRET), base_url=f"{scheme}://127.0.0.1:{port}").fetch()
         assert asking.cancelled_caught
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             await closed.wait()
 
 

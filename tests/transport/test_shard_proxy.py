@@ -23,16 +23,17 @@ from gatewright.transport.streams import TcpStreamOpener
 from gatewright.transport.token import Token
 from gatewright.transport.urls import parse_gateway_url
 from tests.support.conforms import conforms
+from tests.support.ports import free_port
 from tests.support.proxies import PASSWORD, PROGRAMS, USER, Kind, RunningProxy, running_proxy
 from tests.support.requires import requires
 from tests.support.shards import INTENTS, TOKEN, handshakes
-from tests.support.threads import Elsewhere, gateway_in_a_thread, tls_contexts
-from tests.transport.loopback import free_port
+from tests.support.threads import PATIENCE, Elsewhere, gateway_in_a_thread, tls_contexts
 
 pytestmark = pytest.mark.sockets
 
 KINDS = [pytest.param(kind, marks=requires(PROGRAMS[kind])) for kind in PROGRAMS]
-QUICK = Settings(metadata_timeout=1.0, connect_timeout=1.0, close_timeout=0.2, final_close_timeout=0.5, retry_base=0.05)
+# What is counted here is each request once, so none may be given up because a proxy is slow.
+QUICK = Settings(metadata_timeout=PATIENCE, connect_timeout=PATIENCE, close_timeout=0.2, retry_base=0.05)
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -49,8 +50,12 @@ def port_of(url: str) -> int:
 
 def shard_at(elsewhere: Elsewhere, opener: TcpStreamOpener, **options: Any) -> Shard:
     """As `Shard(proxy=, tls=)` makes it, but for the address of the metadata."""
-    source = HttpMetadataSource(Token(TOKEN), base_url=metadata_url(elsewhere), opener=opener)
-    return Shard(TOKEN, intents=INTENTS, settings=QUICK, metadata=source, opener=opener, **options)
+    metadata = source(elsewhere, opener)
+    return Shard(TOKEN, intents=INTENTS, settings=QUICK, metadata=metadata, opener=opener, **options)
+
+
+def source(elsewhere: Elsewhere, opener: TcpStreamOpener) -> HttpMetadataSource:
+    return HttpMetadataSource(Token(TOKEN), base_url=metadata_url(elsewhere), opener=opener, timeout=PATIENCE)
 
 
 def metadata_url(elsewhere: Elsewhere) -> str:
@@ -58,7 +63,7 @@ def metadata_url(elsewhere: Elsewhere) -> str:
 
 
 async def reaches_ready_and_resumes(shard: Shard) -> None:
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE):
         await shard.wait_for("ready")
         shard.reconnect()
         await shard.wait_for("resuming")
@@ -86,7 +91,7 @@ async def test_the_parameters_of_a_shard_are_for_metadata_and_websocket(
     script = [Connection(ready=Amend(without=("resume_gateway_url",)))]
     with gateway_in_a_thread(tls=server, script=script) as elsewhere:
         elsewhere.fake.metadata_script = [Amend({"url": elsewhere.url})]
-        here = partial(HttpMetadataSource, base_url=metadata_url(elsewhere))  # and not at Discord's
+        here = partial(HttpMetadataSource, base_url=metadata_url(elsewhere), timeout=PATIENCE)  # and not at Discord's
         monkeypatch.setattr("gatewright.transport.shard.HttpMetadataSource", here)
         async with Shard(TOKEN, intents=INTENTS, settings=QUICK, proxy=Proxy(proxy.url), tls=client) as shard:
             await reaches_ready_and_resumes(shard)
@@ -99,16 +104,16 @@ async def test_the_certificate_is_checked_for_the_gateway_and_not_for_the_proxy(
     with gateway_in_a_thread(tls=server) as elsewhere:
         opener = TcpStreamOpener(proxy=proxy.url, ssl_context=client)
         with pytest.raises(MetadataUnavailable, match=r"not valid for '127\.0\.0\.1'"):
-            await HttpMetadataSource(Token(TOKEN), base_url=metadata_url(elsewhere), opener=opener).fetch()
+            await source(elsewhere, opener).fetch()
         assert "not valid for '127.0.0.1'" in await refused(elsewhere, opener)
     assert (elsewhere.fake.connections, elsewhere.fake.metadata_requests) == (0, 0)
 
 
 async def refused(elsewhere: Elsewhere, opener: TcpStreamOpener) -> str:
     """What the journal says of the first connection, which fails."""
-    source = StaticMetadataSource(Metadata(url=elsewhere.url))
-    async with Shard(TOKEN, intents=INTENTS, settings=QUICK, metadata=source, opener=opener) as shard:
-        with trio.fail_after(10):
+    metadata = StaticMetadataSource(Metadata(url=elsewhere.url))
+    async with Shard(TOKEN, intents=INTENTS, settings=QUICK, metadata=metadata, opener=opener) as shard:
+        with trio.fail_after(PATIENCE):
             await shard.wait_for("backing_off")
         assert shard.snapshot().cause is Cause.CONNECT_FAILED
         return next(record.detail for record in shard.journal if record.event == "connect_failed")
@@ -131,7 +136,7 @@ async def test_refused_credentials_are_said_and_not_shown(
     with caplog.at_level(logging.DEBUG), gateway_in_a_thread() as elsewhere:
         opener = TcpStreamOpener(proxy=url)
         with pytest.raises(MetadataUnavailable) as unavailable:
-            await HttpMetadataSource(Token(TOKEN), base_url=metadata_url(elsewhere), opener=opener).fetch()
+            await source(elsewhere, opener).fetch()
         detail = await refused(elsewhere, opener)
     for text in (unavailable.value.reason, detail):
         assert WORDS[proxy.kind][given] in text
@@ -146,7 +151,7 @@ async def test_the_right_credentials_are_nowhere_to_be_read(
 ) -> None:
     with caplog.at_level(logging.DEBUG), gateway_in_a_thread() as elsewhere:
         async with shard_at(elsewhere, TcpStreamOpener(proxy=proxy.url)) as shard:
-            with trio.fail_after(10):
+            with trio.fail_after(PATIENCE):
                 await shard.wait_for("ready")
             told = " ".join([repr(shard), caplog.text, *(str(record.as_dict()) for record in shard.journal)])
     assert "gateway/bot" in caplog.text or "httpx" in caplog.text  # it was watched
@@ -154,7 +159,7 @@ async def test_the_right_credentials_are_nowhere_to_be_read(
 
 
 async def test_a_gateway_that_the_proxy_cannot_reach_is_the_proxys_failure(proxy: RunningProxy) -> None:
-    url = f"ws://127.0.0.1:{await free_port()}/"
+    url = f"ws://127.0.0.1:{free_port()}/"
     with gateway_in_a_thread() as elsewhere:
         elsewhere.url = url
         detail = await refused(elsewhere, TcpStreamOpener(proxy=proxy.url))
@@ -165,7 +170,7 @@ async def test_a_gateway_that_the_proxy_cannot_reach_is_the_proxys_failure(proxy
 
 @pytest.mark.parametrize("scheme", ["http", "socks5", "socks5h"])
 async def test_a_proxy_that_is_down_is_tried_again(scheme: str) -> None:
-    opener = TcpStreamOpener(proxy=f"{scheme}://127.0.0.1:{await free_port()}")
+    opener = TcpStreamOpener(proxy=f"{scheme}://127.0.0.1:{free_port()}")
     with gateway_in_a_thread() as elsewhere:
         assert "Connection refused" in await refused(elsewhere, opener)
     assert elsewhere.fake.connections == 0
@@ -180,7 +185,7 @@ async def test_the_environment_counts_when_it_is_asked_for(
     for given, tunnels in ((None, 0), ("env", 2)):  # by default it does not count, for metadata either
         with gateway_in_a_thread() as elsewhere:
             async with shard_at(elsewhere, TcpStreamOpener(proxy=given)) as shard:
-                with trio.fail_after(10):
+                with trio.fail_after(PATIENCE):
                     await shard.wait_for("ready")
         assert proxy.tunnels(port_of(elsewhere.url)) == tunnels
 

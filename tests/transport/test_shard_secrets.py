@@ -22,6 +22,7 @@ from gatewright.transport.metadata import HttpMetadataSource
 from gatewright.transport.shard import Shard
 from gatewright.transport.token import Token
 from tests.support.shards import INTENTS, Recording, gateway, shard_on
+from tests.support.threads import PATIENCE
 
 BOT_ID = "198765432109876543"
 # Made of parts, so that no scanner takes it for a real one.
@@ -140,7 +141,7 @@ async def test_the_token_is_nowhere_when_metadata_come_over_http(overheard: Over
         shard = Shard(SECRET, intents=INTENTS, metadata=source, settings=settings)
         try:
             async with shard:
-                with trio.fail_after(5):
+                with trio.fail_after(PATIENCE):
                     await shard.wait_for("ready")
         except Exception as error:  # noqa: BLE001 - whatever it is, it is looked at
             overheard.error(error)

@@ -15,6 +15,7 @@ from gatewright.spec.session import Session, SessionInvalid, SessionRefusal
 from gatewright.transport.session_file import FileSessionStore
 from tests.support.conforms import conforms
 from tests.support.shards import close_codes, collect, gateway, handshakes, payloads, shard_on
+from tests.support.threads import PATIENCE
 
 
 class Store:
@@ -205,7 +206,7 @@ async def test_a_file_carries_a_session_from_one_process_to_the_next(tmp_path: P
     """On a real clock: threads and virtual time do not go together."""
     path = tmp_path / "shard-0.json"
     async with gateway(guilds=2) as fake:
-        with trio.fail_after(30):
+        with trio.fail_after(PATIENCE):
             async with shard_on(fake, store=FileSessionStore(path)) as shard:
                 await collect(shard, 3)
             text = path.read_text(encoding="utf-8")

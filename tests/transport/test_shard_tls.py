@@ -12,7 +12,7 @@ from gatewright.transport.shard import Shard
 from gatewright.transport.streams import TcpStreamOpener
 from tests.support.conforms import conforms
 from tests.support.shards import INTENTS, TOKEN, handshakes
-from tests.support.threads import gateway_in_a_thread, tls_contexts
+from tests.support.threads import PATIENCE, gateway_in_a_thread, tls_contexts
 
 pytestmark = pytest.mark.sockets
 
@@ -25,7 +25,7 @@ def shard_at(url: str, opener: TcpStreamOpener | None) -> Shard:
 
 
 async def refused(shard: Shard) -> str:
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE):
         await shard.wait_for("backing_off")
     assert shard.snapshot().cause is Cause.CONNECT_FAILED
     (record,) = [record for record in shard.journal if record.event == "connect_failed"]
@@ -55,7 +55,7 @@ async def test_a_context_of_ones_own_is_taken_and_resumes_as_well() -> None:
     script = [Connection(ready=Amend(without=("resume_gateway_url",)))]
     with gateway_in_a_thread(tls=server, script=script) as elsewhere:
         async with shard_at(elsewhere.url, TcpStreamOpener(ssl_context=client)) as shard:
-            with trio.fail_after(10):
+            with trio.fail_after(PATIENCE):
                 await shard.wait_for("ready")
                 shard.reconnect()
                 await shard.wait_for("resuming")

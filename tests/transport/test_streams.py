@@ -14,7 +14,9 @@ from gatewright.transport.streams import TcpStreamOpener
 from gatewright.transport.tls import default_ssl_context
 from gatewright.transport.urls import GatewayUrl, parse_gateway_url
 from tests.support.conforms import conforms
-from tests.transport.loopback import Handler, free_port, serve
+from tests.support.ports import free_port
+from tests.support.threads import PATIENCE
+from tests.transport.loopback import Handler, serve
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +137,7 @@ async def test_a_peer_that_resets_in_the_handshake_is_a_network_failure() -> Non
 
 @pytest.mark.sockets
 async def test_a_port_that_nobody_listens_on_is_a_network_failure() -> None:
-    port = await free_port()
+    port = free_port()
     with pytest.raises(ConnectionUnavailable, match="Connection refused") as refused:
         await TcpStreamOpener()(at(port))
     assert refused.value.error is ConnectError.NETWORK
@@ -184,7 +186,7 @@ async def test_a_connection_that_is_cancelled_in_the_handshake_is_closed() -> No
         with trio.CancelScope() as opening:
             await TcpStreamOpener()(at(port))
         assert opening.cancelled_caught
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             await closed.wait()
 
 
@@ -207,7 +209,7 @@ async def test_closing_needs_no_answer_of_a_peer_that_is_dark(authority: trustme
 
     async with serve(speaking_tls(authority, "127.0.0.1", sleep)) as port:
         stream = await TcpStreamOpener(ssl_context=trusting)(at(port))
-        with trio.fail_after(1):
+        with trio.fail_after(PATIENCE):
             await stream.aclose()
 
 

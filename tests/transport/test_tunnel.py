@@ -14,7 +14,7 @@ from gatewright.transport.seams import ConnectionUnavailable
 from gatewright.transport.streams import TcpStreamOpener
 from gatewright.transport.urls import GatewayUrl, parse_gateway_url
 from tests.support.conforms import conforms
-from tests.support.threads import tls_contexts
+from tests.support.threads import PATIENCE, tls_contexts
 from tests.transport.loopback import serve
 
 pytestmark = pytest.mark.sockets
@@ -55,14 +55,14 @@ async def through(
     result: bytes | ConnectionUnavailable = b""
     async with serve(handler) as port:
         try:
-            with trio.fail_after(5):
+            with trio.fail_after(PATIENCE):
                 stream = await TcpStreamOpener(proxy=f"{scheme}://{credentials}127.0.0.1:{port}")(url)
                 result = bytes(await stream.receive_some())
                 await stream.aclose()
         except ConnectionUnavailable as unavailable:
             result = unavailable
             if closed is not None:  # nothing of the socket is left
-                with trio.fail_after(5):
+                with trio.fail_after(PATIENCE):
                     await closed.wait()
     if isinstance(result, ConnectionUnavailable):
         raise result  # not through the server's nursery, which would put it into a group
@@ -244,10 +244,10 @@ async def test_a_proxy_that_never_answers_is_waited_for_until_the_caller_has_eno
     async with serve(handler) as port:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(TcpStreamOpener(proxy=f"{scheme}://127.0.0.1:{port}"), GATEWAY)
-            with trio.fail_after(5):
+            with trio.fail_after(PATIENCE):
                 await heard.wait()
             nursery.cancel_scope.cancel()
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             await closed.wait()
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import select
+import socket
 import threading
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from typing import Any, cast
 
 import attrs
@@ -13,17 +15,17 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gatewright.harness.fake import Connection, Delay, Dispatch, Rules
+from gatewright.harness.fake import Connection, Dispatch
 from gatewright.spec.session import Metadata
 from gatewright.transport import watchdog
 from gatewright.transport.metadata import StaticMetadataSource
 from gatewright.transport.shard import Shard
 from gatewright.transport.watchdog import LONGEST_TOLERANCE, QUIET, LoopWatch, tolerance
 from tests.support.shards import INTENTS, TOKEN, gateway, shard_on
-from tests.support.threads import Elsewhere, gateway_in_a_thread
+from tests.support.threads import PATIENCE, PATIENT, gateway_in_a_thread
 
-BLOCK = 1.0
-INTERVAL = 0.4
+INTERVAL = 8.0
+"""Seconds between heartbeats: two blocked seconds are told of, which no pause of a busy machine reaches."""
 
 
 @attrs.frozen
@@ -39,36 +41,68 @@ def told(record: logging.LogRecord) -> dict[str, Any]:
     return cast("dict[str, Any]", record.__dict__["gatewright"])
 
 
+def end_watching() -> None:
+    """Waits for threads that were told to end: nobody else does."""
+    for thread in threads():
+        thread.join(PATIENCE)
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left_of_earlier_tests() -> None:
+    end_watching()
+
+
 def threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "gatewright loop watch"]
 
 
-def handle(secret: str) -> None:
+def handle(secret: str, until: socket.socket, patience: float) -> None:
     """What a bot does with an event, badly."""
-    time.sleep(BLOCK)
+    select.select([until], [], [], patience)
 
 
-async def consume(url: str, *, watch_loop: bool) -> None:
-    metadata = StaticMetadataSource(Metadata(url=url))
-    async with Shard(TOKEN, intents=INTENTS, metadata=metadata, watch_loop=watch_loop) as shard:
-        async for event in shard:
-            if event.type == "MESSAGE_CREATE":
-                handle("a-secret-value")
-                break
+class Telling(logging.Handler):
+    """Sends a byte for a warning."""
+
+    def __init__(self, whom: socket.socket) -> None:
+        super().__init__()
+        self._whom = whom
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._whom.send(b"!")
 
 
-# The thread takes notice of a new interval within a second.
-SCRIPT = [Connection(after_ready=(Delay(1.2), Dispatch("MESSAGE_CREATE", {"content": "x"})))]
+@pytest.fixture
+def warned() -> Iterator[socket.socket]:
+    """Can be read from as soon as a warning was written."""
+    ours, theirs = socket.socketpair()
+    handler, log = Telling(theirs), logging.getLogger("gatewright.loop")
+    log.addHandler(handler)
+    with ours, theirs:
+        yield ours
+        log.removeHandler(handler)
 
 
-def blocking_bot() -> AbstractContextManager[Elsewhere]:
-    return gateway_in_a_thread(heartbeat_interval=INTERVAL, script=SCRIPT, rules=Rules(heartbeat_tolerance=None))
+async def consume(until: socket.socket, patience: float, *, watch_loop: bool) -> float:
+    """How long a shard lived whose consumer blocked the loop until something happened, or the patience was over."""
+    script = [Connection(after_ready=Dispatch("MESSAGE_CREATE", {"content": "x"}))]
+    with gateway_in_a_thread(heartbeat_interval=INTERVAL, script=script, rules=PATIENT) as there:
+        metadata = StaticMetadataSource(Metadata(url=there.url))
+        began = time.monotonic()
+        async with Shard(TOKEN, intents=INTENTS, metadata=metadata, watch_loop=watch_loop) as shard:
+            async for event in shard:
+                if event.type == "MESSAGE_CREATE":
+                    handle("a-secret-value", until, patience)
+                    break
+    end_watching()  # it may be about to write
+    return time.monotonic() - began
 
 
 @pytest.mark.sockets
-async def test_a_consumer_that_blocks_is_named_by_file_line_and_function(caplog: pytest.LogCaptureFixture) -> None:
-    with blocking_bot() as elsewhere:
-        await consume(elsewhere.url, watch_loop=True)
+async def test_a_consumer_that_blocks_is_named_by_file_line_and_function(
+    caplog: pytest.LogCaptureFixture, warned: socket.socket
+) -> None:
+    lived = await consume(warned, PATIENCE, watch_loop=True)
     (record,) = warnings(caplog)
     assert record.levelno == logging.WARNING
     stack = told(record)["stack"]
@@ -76,14 +110,13 @@ async def test_a_consumer_that_blocks_is_named_by_file_line_and_function(caplog:
     assert stack[-1] == f"{__file__}:{line} handle"
     assert any(place.endswith(" consume") for place in stack)
     assert stack[-1] in record.getMessage()
-    assert INTERVAL / 4 <= told(record)["blocked_for"] < BLOCK
+    assert tolerance(INTERVAL) <= told(record)["blocked_for"] < lived
     assert "a-secret-value" not in record.getMessage() + repr(record.__dict__)
 
 
 @pytest.mark.sockets
-async def test_it_can_be_switched_off(caplog: pytest.LogCaptureFixture) -> None:
-    with blocking_bot() as elsewhere:
-        await consume(elsewhere.url, watch_loop=False)
+async def test_it_can_be_switched_off(caplog: pytest.LogCaptureFixture, warned: socket.socket) -> None:
+    assert await consume(warned, 2 * tolerance(INTERVAL), watch_loop=False) >= 2 * tolerance(INTERVAL)
     assert warnings(caplog) == []
 
 
@@ -97,7 +130,7 @@ async def test_one_thread_watches_for_all_shards_and_ends_with_the_last(autojump
                 await second.wait_for("ready")
                 assert threads() == [thread]
             assert threads() == [thread]
-        thread.join(timeout=10)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
         async with shard_on(fake, watch_loop=False) as third:
             await third.wait_for("ready")
@@ -106,7 +139,7 @@ async def test_one_thread_watches_for_all_shards_and_ends_with_the_last(autojump
             await fourth.wait_for("ready")
             (another,) = threads()
             assert another is not thread
-        another.join(timeout=10)
+        another.join(PATIENCE)
 
 
 async def test_the_thread_ends_with_a_shard_that_is_cancelled(autojump_clock: MockClock) -> None:
@@ -118,7 +151,7 @@ async def test_the_thread_ends_with_a_shard_that_is_cancelled(autojump_clock: Mo
                 seen += threads()
                 scope.cancel()
     (thread,) = seen
-    thread.join(timeout=10)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
 
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iter
 from types import TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypedDict, TypeVar, Unpack
 
+import attrs
 import trio
 
 from gatewright.embed.errors import EngineStopped
@@ -424,10 +425,13 @@ class _Inlet:
     def take(self, dispatches: list[Dispatch]) -> bool:
         """Takes a burst; whether the next may come at once."""
         self._pace.brought(len(dispatches), awaited=self._events.awaited)
-        own = self._own
-        self.keeper = dispatches[0].keeper
+        origin = dispatches[0].origin
+        self.keeper, ours = origin.keeper, attrs.evolve(origin, keeper=self._own)
         for dispatch in dispatches:
-            dispatch.keeper = own  # on the loop nobody may touch the shard's
+            if dispatch.origin is not origin:
+                origin = dispatch.origin
+                ours = attrs.evolve(origin, keeper=self._own)
+            dispatch.origin = ours  # on the loop nobody may touch the shard's
         return self._events.take_in(dispatches)
 
     async def room(self) -> None:

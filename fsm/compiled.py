@@ -6,6 +6,7 @@ reachable context and event and demands equal results.
 
 from __future__ import annotations
 
+import ast
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, cast
@@ -13,7 +14,7 @@ from typing import Final, cast
 import attrs
 
 from gatewright.fsm.errors import Refusal
-from gatewright.fsm.runtime import Sequenced, Step
+from gatewright.fsm.runtime import Step
 from gatewright.spec.context import Context
 from gatewright.spec.effects import Effect
 from gatewright.spec.errors import TableError
@@ -27,8 +28,8 @@ from gatewright.spec.updates import UPDATES
 Cell = Callable[[Context, Event], Step]
 UnpackedCell = Callable[..., Step]
 """A cell that takes the fields of its event, in order, in place of the event."""
-RunCell = Callable[[Context, int, Sequence[Sequenced]], tuple[int, Step | None]]
-"""A row that is taken again and again; see :meth:`gatewright.fsm.runtime.DispatchRuntime.step_run`."""
+RunCell = Callable[..., tuple[int, Step | None]]
+"""A row that is taken again and again, with a sequence for each field of its event but the generation."""
 
 _INDENT: Final = "    "
 
@@ -83,10 +84,12 @@ class CompiledTable:
             raise Refusal(None)
         return cell(context, gen, seq, type_)
 
-    def step_run(self, context: Context, gen: int, dispatches: Sequence[Sequenced]) -> tuple[int, Step | None]:
+    def step_run(
+        self, context: Context, gen: int, seqs: Sequence[int], types: Sequence[str]
+    ) -> tuple[int, Step | None]:
         """Takes dispatches as long as they take the same row; see :class:`gatewright.fsm.runtime.DispatchRuntime`."""
         cell = self._run_cells.get(context.state)
-        return (0, None) if cell is None else cell(context, gen, dispatches)
+        return (0, None) if cell is None else cell(context, gen, seqs, types)
 
 
 def _cell_source(
@@ -115,22 +118,68 @@ def _repeats(row: Row) -> bool:
 
 
 def _run_source(name: str, row: Row, tag: str) -> list[str]:
-    """The loop of a row that repeats: the same guard and updates as in its cell, with one call for all of a run."""
-    body = _row_source(row, tag, {}, unpacked=True)[:-1]
-    guard = "True" if row.guard is None else source_of(expression_of(row.guard), unpacked=True)
-    read = "\n".join([guard, *body])
-    fields = [field.name for field in attrs.fields(row.event) if field.name != "gen" and f"e_{field.name}" in read]
+    """The loop of a row that repeats: the same guard and updates as in its cell, with one call for all of a run.
+
+    The context is read once and written once, and what of the guard cannot change is asked before the loop.
+    """
+    fields = _Variables()
+    updates = [fields.of(line) for line in _row_source(row, tag, {}, unpacked=True)[:-1]]
+    guard = [] if row.guard is None else fields.conditions(source_of(expression_of(row.guard), unpacked=True))
+    columns = {f"e_{field.name}": f"e_{field.name}s" for field in attrs.fields(row.event) if field.name != "gen"}
+    read = {word for part in (*updates, *guard) for word in _names(part)}
+    varying = {*columns, *(f"c_{field}" for field in fields.written)}
+    first = [condition for condition in guard if not _names(condition) & varying]
+    each = [condition for condition in guard if _names(condition) & varying]
+    used = [column for column in columns if column in read] or [next(iter(columns))]
+    source = ", ".join(columns[column] for column in used)
     return [
-        f"def {name}(c, e_gen, run):",
+        f"def {name}(c, e_gen, {', '.join(columns.values())}):",
+        *(f"{_INDENT}c_{field} = c.{field}" for field in sorted(fields.found)),
+        *(f"{_INDENT}if not ({condition}): return 0, None" for condition in first),
         f"{_INDENT}taken = 0",
-        f"{_INDENT}for e in run:",
-        *(f"{_INDENT * 2}e_{field} = e.{field}" for field in fields),
-        f"{_INDENT * 2}if not {guard}:",
-        f"{_INDENT * 3}break",
-        *(_INDENT * 2 + line for line in body),
+        f"{_INDENT}for {', '.join(used)} in {source if len(used) == 1 else f'zip({source})'}:",
+        *(f"{_INDENT * 2}if not ({condition}): break" for condition in each),
+        *(_INDENT * 2 + line for line in updates),
         f"{_INDENT * 2}taken += 1",
+        *(f"{_INDENT}c.{field} = c_{field}" for field in sorted(fields.written)),
         f"{_INDENT}return taken, step_{tag} if taken else None",
     ]
+
+
+class _Variables(ast.NodeTransformer):
+    """Puts a variable in place of each field of the context: ``c_x`` for ``c.x``.
+
+    Attributes:
+        found: the fields.
+        written: those of them that are assigned to.
+    """
+
+    def __init__(self) -> None:
+        self.found: set[str] = set()
+        self.written: set[str] = set()
+
+    def of(self, line: str) -> str:
+        """A statement, or an expression."""
+        return ast.unparse(self.visit(ast.parse(line)))
+
+    def conditions(self, guard: str) -> list[str]:
+        """What a guard demands, one by one."""
+        expression = ast.parse(guard, mode="eval").body
+        parts = expression.values if isinstance(expression, ast.BoolOp) and isinstance(expression.op, ast.And) else None
+        return [self.of(ast.unparse(part)) for part in ([expression] if parts is None else parts)]
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        """Called for each access to an attribute."""
+        if not isinstance(node.value, ast.Name) or node.value.id != "c":
+            return self.generic_visit(node)
+        self.found.add(node.attr)
+        if isinstance(node.ctx, ast.Store):
+            self.written.add(node.attr)
+        return ast.Name(f"c_{node.attr}", node.ctx)
+
+
+def _names(source: str) -> set[str]:
+    return {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
 
 
 def _row_source(row: Row, tag: str, namespace: dict[str, object], *, unpacked: bool) -> list[str]:

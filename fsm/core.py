@@ -19,7 +19,7 @@ from gatewright.fsm.explain import Explanation, explain, legal_commands
 from gatewright.fsm.journal import DEFAULT_SIZE, Journal
 from gatewright.fsm.machine import TableMachine
 from gatewright.fsm.metrics import Beat, Metrics, Tally
-from gatewright.fsm.runtime import DispatchRuntime, Runtime, Sequenced
+from gatewright.fsm.runtime import DispatchRuntime, Runtime
 from gatewright.spec.context import Context, Failure
 from gatewright.spec.effects import Effect
 from gatewright.spec.events import DeadlinePassed, Dispatched, Event, HeartbeatDue
@@ -291,10 +291,13 @@ class ShardCore:
         self.journal.write(c.now, c.gen, before, c.state, (gen, seq, type_), row, effects)
         return effects
 
-    def feed_run(self, gen: int, dispatches: Sequence[Sequenced], now: float) -> tuple[int, tuple[Effect, ...]]:
-        """Feeds the first of `dispatches`, as long as nothing is out of the ordinary, as :meth:`feed_dispatch` would.
+    def feed_run(
+        self, gen: int, seqs: Sequence[int], types: Sequence[str], now: float
+    ) -> tuple[int, tuple[Effect, ...]]:
+        """Feeds the first of some dispatches, while nothing is out of the ordinary, as :meth:`feed_dispatch` would.
 
-        Nearly always that is all of them, and one loop. The next one is for :meth:`feed_dispatch`.
+        Nearly always that is all of them, and one loop. The next one is for :meth:`feed_dispatch`. Their sequences and
+        names are the journal's from here on.
 
         Returns:
             How many were taken, and the effects of each of them: one at most, and the same one.
@@ -302,15 +305,15 @@ class ShardCore:
         c = self._context
         if now > c.now:
             c.now = now
-        taken, step = self._step_run(c, gen, dispatches)
+        taken, step = self._step_run(c, gen, seqs, types)
         if step is None:
             return 0, ()
         row, effects = step
         if c.state is not _READY:
             self._tally.take(row, c, taken)
-        self.journal.write_run(
-            c.now, c.gen, c.state, dispatches if taken == len(dispatches) else dispatches[:taken], row, effects
-        )
+        if taken < len(seqs):
+            seqs, types = seqs[:taken], types[:taken]
+        self.journal.write_run(c.now, c.gen, c.state, seqs, types, row, effects)
         return taken, effects
 
     def tick(self, now: float) -> tuple[Effect, ...]:

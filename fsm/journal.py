@@ -7,7 +7,6 @@ from typing import Final, TypeAlias, cast
 
 import attrs
 
-from gatewright.fsm.runtime import Sequenced
 from gatewright.spec.effects import Effect
 from gatewright.spec.events import (
     Closed,
@@ -109,16 +108,16 @@ class _Run:
         time: float,
         gen: int,
         state: State,
-        dispatches: Sequence[Sequenced],
+        seqs: Sequence[int],
+        types: Sequence[str],
         row: Row,
         effects: tuple[Effect, ...],
     ) -> None:
         self._time = time
         self._gen = gen
         self._state = state
-        # Not the dispatches themselves, which may have megabytes.
-        self._seqs = [dispatch.seq for dispatch in dispatches]
-        self._types = [dispatch.type for dispatch in dispatches]
+        self._seqs = seqs
+        self._types = types
         self._row = row
         self._effects = effects
 
@@ -168,16 +167,21 @@ class Journal:
         time: float,
         gen: int,
         state: State,
-        dispatches: Sequence[Sequenced],
+        seqs: Sequence[int],
+        types: Sequence[str],
         row: Row,
         effects: tuple[Effect, ...],
     ) -> None:
-        """Adds a step for each of `dispatches`, which `row` has taken one after the other without leaving `state`."""
-        count = len(dispatches)
+        """Adds a step for each of some dispatches, which `row` has taken one by one without leaving `state`.
+
+        Their sequences and names are kept as they are, and must not change.
+        """
+        count = len(seqs)
         self.written += count
-        kept = dispatches[count - self._size :] if count > self._size else dispatches
-        self._held += len(kept)
-        self._ring.append(_Run(time, gen, state, kept, row, effects))
+        if count > self._size:
+            seqs, types = seqs[count - self._size :], types[count - self._size :]
+        self._held += len(seqs)
+        self._ring.append(_Run(time, gen, state, seqs, types, row, effects))
         if self._held > self._size:
             self._trim()
 

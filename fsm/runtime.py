@@ -30,20 +30,6 @@ class Runtime(Protocol):
         ...
 
 
-class Sequenced(Protocol):
-    """What the table looks at in a dispatch: the fields of :class:`~gatewright.spec.events.Dispatched` but `gen`."""
-
-    @property
-    def seq(self) -> int:
-        """Its sequence."""
-        ...
-
-    @property
-    def type(self) -> str:
-        """Its name."""
-        ...
-
-
 class DispatchRuntime(Protocol):
     """Runs the table on a context, for dispatches that nobody makes an event of."""
 
@@ -55,8 +41,12 @@ class DispatchRuntime(Protocol):
         """
         ...
 
-    def step_run(self, context: Context, gen: int, dispatches: Sequence[Sequenced]) -> tuple[int, Step | None]:
-        """Takes the first of `dispatches`, as long as each takes the same ordinary row, writing `context`.
+    def step_run(
+        self, context: Context, gen: int, seqs: Sequence[int], types: Sequence[str]
+    ) -> tuple[int, Step | None]:
+        """Takes the first of some dispatches, as long as each takes the same ordinary row, writing `context`.
+
+        They come as columns: the sequence of each, and its name.
 
         Returns:
             How many these were, and the step that each of them was; ``0, None`` if the first is none of them, and is

@@ -21,7 +21,7 @@ import attrs
 from gatewright.fsm.core import ShardCore, shipped_compiled, shipped_machine
 from gatewright.fsm.errors import Refusal
 from gatewright.fsm.machine import TableMachine
-from gatewright.fsm.runtime import DispatchRuntime, Runtime, Sequenced
+from gatewright.fsm.runtime import DispatchRuntime, Runtime
 from gatewright.fsm.runtime import Step as Taken
 from gatewright.harness.ghosts import Beats, Broken, Ghost, Registrations, Sessions, Slots, Sockets
 from gatewright.spec import effects, events
@@ -304,17 +304,19 @@ class MonitoredDispatches:
         self.monitor.observe(before, event, row, made, context)
         return row, made
 
-    def step_run(self, context: Context, gen: int, dispatches: Sequence[Sequenced]) -> tuple[int, Taken | None]:
+    def step_run(
+        self, context: Context, gen: int, seqs: Sequence[int], types: Sequence[str]
+    ) -> tuple[int, Taken | None]:
         """Takes dispatches in one loop, and shows each step, taken again one by one on a copy of the context.
 
         Raises:
             AssertionError: the loop has done something else than the steps.
         """
         again = _copied(context)
-        taken, step = self.inner.step_run(context, gen, dispatches)
-        for dispatch in dispatches[:taken]:
-            if self.step_dispatch(again, gen, dispatch.seq, dispatch.type) != step:
-                raise AssertionError(f"in a run, {dispatch.type} took another row than by itself")
+        taken, step = self.inner.step_run(context, gen, seqs, types)
+        for seq, type_ in zip(seqs[:taken], types[:taken], strict=True):
+            if self.step_dispatch(again, gen, seq, type_) != step:
+                raise AssertionError(f"in a run, {type_} took another row than by itself")
         if again != context:
             raise AssertionError(f"a run of {taken} dispatches has left another context than its steps")
         return taken, step
@@ -330,7 +332,9 @@ class MadeDispatches:
         """Takes the one row for a dispatch; see :class:`gatewright.fsm.runtime.DispatchRuntime`."""
         return self.inner.step(context, Dispatched(gen, seq, type_))
 
-    def step_run(self, context: Context, gen: int, dispatches: Sequence[Sequenced]) -> tuple[int, Taken | None]:
+    def step_run(
+        self, context: Context, gen: int, seqs: Sequence[int], types: Sequence[str]
+    ) -> tuple[int, Taken | None]:
         """None: each is taken by itself."""
         return 0, None
 

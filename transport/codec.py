@@ -12,13 +12,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
+import attrs
 import msgspec
 
 from gatewright.spec import events
 from gatewright.spec.errors import ConfigurationError, GatewrightError
 from gatewright.spec.events import ViolationKind
 from gatewright.spec.protocol import MAX_PAYLOAD_BYTES, MAX_SESSION_ID, Opcode
-from gatewright.transport.dispatch import Dispatch
+from gatewright.transport.dispatch import Dispatch, Origin
 from gatewright.transport.token import Token
 from gatewright.transport.urls import usable_resume_url
 
@@ -35,7 +36,7 @@ MAX_HEARTBEAT_INTERVAL: Final = 600.0
 DEFAULT_PROPERTIES: Final[Mapping[str, str]] = {"os": sys.platform, "browser": "gatewright", "device": "gatewright"}
 """What IDENTIFY says of the client when nothing else is wished for; keys without ``$`` (P25)."""
 
-_EXTRAORDINARY: Final = frozenset({"READY", "RESUMED"})
+_EXTRAORDINARY: Final = ("READY", "RESUMED")
 """Dispatches that have events of their own in the table."""
 
 _MOST_AT_ONCE: Final = 256
@@ -93,44 +94,68 @@ _decode_hello = msgspec.json.Decoder(_HelloData).decode
 _decode_ready = msgspec.json.Decoder(_ReadyData).decode
 
 
+@attrs.frozen
+class Run:
+    """Ordinary dispatches that came one after the other: themselves, and in columns what others look at in each.
+
+    `size` is how many bytes of data they have in all.
+    """
+
+    dispatches: list[Dispatch]
+    seqs: list[int]
+    types: list[str]
+    size: int
+
+    def cut(self, place: int) -> tuple[Run, Run]:
+        """The first dispatches, as many as `place` says, and the rest."""
+        ends = (slice(place), slice(place, None))
+        first, rest = (Run(self.dispatches[end], self.seqs[end], self.types[end], 0) for end in ends)
+        size = sum(dispatch.size for dispatch in first.dispatches)
+        return attrs.evolve(first, size=size), attrs.evolve(rest, size=self.size - size)
+
+
 def decode_run(
-    messages: Sequence[str | bytes], session_id: str, replayed: bool, *, most: int, most_bytes: int
-) -> tuple[list[Dispatch], int]:
+    messages: Sequence[str | bytes], origin: Origin, *, checked: bool = False, most: int, most_bytes: int
+) -> Run:
     """The first of `messages`, as long as each is an ordinary dispatch, which does nothing but move the sequence.
 
     Nearly always that is all of them. The next one, good or bad, is for :func:`decode`.
 
     Args:
         messages: whole messages, after inflation.
-        session_id: of the session they belong to.
-        replayed: whether they come in answer to a RESUME.
+        origin: of the dispatches.
+        checked: whether those in bytes are UTF-8 for sure.
         most: how many dispatches are wanted.
         most_bytes: of how many bytes; the last one may have more.
-
-    Returns:
-        The dispatches, and how many bytes of data they have.
     """
     most = min(most, _MOST_AT_ONCE)
     some = messages if len(messages) <= most else messages[:most]
     try:
-        for message in some:
-            # The decoder skips over `d` without a look at its encoding.
-            if type(message) is bytes and not message.isascii():
-                message.decode()
-        run: list[Dispatch] = list(map(_decode_dispatch, some))
+        if not checked:
+            for message in some:
+                # The decoder skips over `d` without a look at its encoding.
+                if type(message) is bytes and not message.isascii():
+                    message.decode()
+        dispatches: list[Dispatch] = list(map(_decode_dispatch, some))
     except (ValueError, RecursionError):
-        run = _decode_as_far_as_possible(some)
-    size = 0
-    for taken, dispatch in enumerate(run):
-        if dispatch.type in _EXTRAORDINARY or size >= most_bytes:
-            del run[taken:]
-            break
-        dispatch.session_id = session_id
-        size += len(dispatch._raw)
-    if replayed:
-        for dispatch in run:
-            dispatch.replayed = True
-    return run, size
+        dispatches = _decode_as_far_as_possible(some)
+    # A comprehension is the quickest loop there is, and two words are found in a list sooner than hashed.
+    types = [dispatch.type for dispatch in dispatches]
+    for extraordinary in _EXTRAORDINARY:
+        if extraordinary in types:
+            del types[types.index(extraordinary) :]
+            del dispatches[len(types) :]
+    sizes = [len(dispatch._raw) for dispatch in dispatches]
+    size = sum(sizes)
+    if size >= most_bytes:
+        taken = size = 0
+        while taken < len(sizes) and size < most_bytes:
+            size += sizes[taken]
+            taken += 1
+        del dispatches[taken:], types[taken:]
+    for dispatch in dispatches:
+        dispatch.origin = origin
+    return Run(dispatches, [dispatch.seq for dispatch in dispatches], types, size)
 
 
 def _decode_as_far_as_possible(messages: Sequence[str | bytes]) -> list[Dispatch]:
@@ -217,7 +242,7 @@ def _decode_ready_dispatch(dispatch: Dispatch, data: msgspec.Raw, gen: int, wall
         ready = _decode_ready(data)
     except (ValueError, RecursionError):
         return _bad_payload(gen, "READY has no session_id that can be used"), None
-    dispatch.session_id = ready.session_id
+    dispatch.origin = Origin(ready.session_id)
     event = events.Ready(
         gen,
         dispatch.seq,

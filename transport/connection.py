@@ -59,10 +59,10 @@ class Host(Protocol):
         """Takes what became of the connection into the machine, and performs its effects."""
         ...
 
-    def receive(self, gen: int, messages: list[str | bytes]) -> bool:
+    def receive(self, gen: int, messages: list[str | bytes], *, checked: bool) -> bool:
         """Takes messages of the peer out of the list; whether reading may go on.
 
-        If not, it does after `room`, with those that are left.
+        If not, it does after `room`, with those that are left. `checked` says that those in bytes are UTF-8 for sure.
         """
         ...
 
@@ -188,6 +188,7 @@ class Connection:
                     await self._opener(self._url),
                     deliver=self._deliver,
                     limit=MAX_MESSAGE_BYTES,
+                    encoded=self._plain,
                     portion=PORTION if self._plain else COMPRESSED_PORTION,
                 )
                 websocket = await self._handshake(nursery, stream)
@@ -278,10 +279,11 @@ class Connection:
             raise
 
     def _feed_messages(self) -> bool:
+        assert self._stream is not None
         messages = self._messages
         before = len(messages)
         try:
-            return self._host.receive(self.gen, messages)
+            return self._host.receive(self.gen, messages, checked=self._plain and not self._stream.binary)
         finally:
             self._fed += before - len(messages)
 

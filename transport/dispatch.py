@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
+import attrs
 import msgspec
 
 from gatewright.spec.errors import GatewrightError
@@ -25,14 +26,29 @@ class Keeper(Protocol):
         ...
 
 
+@attrs.frozen
+class Origin:
+    """What many dispatches have in common: where they come from. One object for all of them, so it costs one write.
+
+    `session_id` is the session they belong to, `replayed` whether they came in answer to a RESUME, and `keeper` gives
+    who is told that they were handled.
+    """
+
+    session_id: str = ""
+    replayed: bool = False
+    keeper: Callable[[], Keeper | None] | None = None
+
+
+_NOWHERE: Final = Origin()
+
 # First what fields of a dispatch hold, then what they are decoded from. Of the last type is nothing that a message may
 # hold, so that no message can set them.
 if TYPE_CHECKING:
     _Raw: TypeAlias = msgspec.Raw | bytes
-    _Keeper: TypeAlias = "Callable[[], Keeper | None] | None"
+    _Origin: TypeAlias = Origin
     _Late: TypeAlias = Any
 else:
-    _Raw, _Keeper, _Late = msgspec.Raw, msgspec.UnsetType, msgspec.UnsetType
+    _Raw, _Origin, _Late = msgspec.Raw, msgspec.UnsetType, msgspec.UnsetType
 
 
 # Without the collector, which would look at each of the thousands that wait: a dispatch owns nothing that owns it.
@@ -42,18 +58,28 @@ class Dispatch(msgspec.Struct, eq=False, gc=False, rename={"type": "t", "seq": "
     Attributes:
         type: the event name, for example ``MESSAGE_CREATE``. Names that nobody documented come through as well (P78).
         seq: its sequence number. It orders the dispatches of one session.
-        session_id: the session it belongs to. ``(session_id, seq)`` names a dispatch for good: a consumer that stores
-            the pair handles each at most once, whatever is replayed (P43). The driver fills it in before delivery.
-        replayed: whether it came in answer to a RESUME. The driver fills it in before delivery.
+        origin: what it has in common with others. The driver fills it in before delivery.
     """
 
     type: str
     seq: int
     _raw: _Raw
-    session_id: str = ""
-    replayed: bool = False
-    keeper: _Keeper = None
+    origin: _Origin = _NOWHERE
     _data: _Late = msgspec.UNSET
+
+    @property
+    def session_id(self) -> str:
+        """The session it belongs to.
+
+        ``(session_id, seq)`` names a dispatch for good: a consumer that stores the pair handles each at most once,
+        whatever is replayed (P43).
+        """
+        return self.origin.session_id
+
+    @property
+    def replayed(self) -> bool:
+        """Whether it came in answer to a RESUME."""
+        return self.origin.replayed
 
     @property
     def size(self) -> int:
@@ -66,9 +92,9 @@ class Dispatch(msgspec.Struct, eq=False, gc=False, rename={"type": "t", "seq": "
         Needed with ``Shard(ack="manual")``. Otherwise asking for the next one says it, and this says it earlier. Call
         it in trio's thread.
         """
-        keeper = None if self.keeper is None else self.keeper()
-        if keeper is not None:
-            keeper.handle(self)
+        keeper = self.origin.keeper
+        if keeper is not None and (found := keeper()) is not None:
+            found.handle(self)
 
     @property
     def raw(self) -> bytes:

@@ -40,7 +40,7 @@ from gatewright.spec.protocol import END_SESSION_CODE, KEEP_SESSION_CODE, Opcode
 from gatewright.spec.states import State
 from gatewright.transport import codec
 from gatewright.transport.connection import Connection
-from gatewright.transport.dispatch import Dispatch
+from gatewright.transport.dispatch import Dispatch, Origin
 from gatewright.transport.inflate import Compression, inflater
 from gatewright.transport.limiter import SendLimiter, reserve
 from gatewright.transport.mailbox import Mailbox
@@ -167,21 +167,21 @@ class Driver:
         self._on_step(event, steps)
         self._rearm()
 
-    def receive(self, gen: int, messages: list[str | bytes]) -> bool:
+    def receive(self, gen: int, messages: list[str | bytes], *, checked: bool = False) -> bool:
         """Takes messages of the peer on generation `gen`, a burst; whether reading may go on, or waits for `room`.
 
-        Those that were taken are gone from the list; when it waits, the others were not looked at.
+        Those that were taken are gone from the list; when it waits, the others were not looked at. `checked` says that
+        those in bytes are UTF-8 for sure.
         """
         core, mailbox = self.core, self.mailbox
         now = self._clock()
         while messages:
             most, most_bytes = mailbox.room if self._on_dispatch is None else (1, 1)
-            run, size = codec.decode_run(
-                messages, core.session_id, core.state is State.RESUMING, most=most, most_bytes=most_bytes
-            )
-            if run:
-                del messages[: len(run)]
-                bounded = self._receive_run(gen, run, size, now)
+            origin = mailbox.origin(core.session_id, replayed=core.state is State.RESUMING)
+            run = codec.decode_run(messages, origin, checked=checked, most=most, most_bytes=most_bytes)
+            if run.dispatches:
+                del messages[: len(run.dispatches)]
+                bounded = self._receive_run(gen, run, now)
             else:
                 bounded = self._receive_event(gen, messages.pop(0)) is not None
             if not bounded or core.gen != gen:
@@ -197,40 +197,39 @@ class Driver:
         self._rearm()
         return True
 
-    def _receive_run(self, gen: int, run: list[Dispatch], size: int, now: float) -> bool:
-        """Feeds ordinary dispatches of `size` bytes; whether the mailbox has to be looked at."""
+    def _receive_run(self, gen: int, run: codec.Run, now: float) -> bool:
+        """Feeds ordinary dispatches; whether the mailbox has to be looked at."""
         bounded, watched = False, self._on_dispatch
-        while run:
-            taken, effects = self.core.feed_run(gen, run, now)
+        rest: codec.Run | None = run
+        while rest is not None:
+            these, rest = rest, None
+            taken, effects = self.core.feed_run(gen, these.seqs, these.types, now)
             if not taken:  # the first of them is something out of the ordinary
-                taken, effects = 1, self.core.feed_dispatch(gen, run[0].seq, run[0].type, now)
-            if taken == len(run):
-                these, run = run, []
-            else:
-                these, run = run[:taken], run[taken:]
-                size = -1
+                taken, effects = 1, self.core.feed_dispatch(gen, these.seqs[0], these.types[0], now)
+            if taken < len(these.seqs):
+                these, rest = these.cut(taken)
             for effect in effects:
                 if type(effect) is fx.Deliver:
-                    bounded |= self._deliver_run(these, size)
+                    bounded |= self._deliver_run(these)
                 else:
-                    for _ in these:
+                    for _ in these.seqs:
                         self._begin(effect)
             if watched is not None:
                 watched()
         return bounded
 
-    def _deliver_run(self, run: list[Dispatch], size: int) -> bool:
-        bounded = self.mailbox.put_run(run, sum(dispatch.size for dispatch in run) if size < 0 else size)
+    def _deliver_run(self, run: codec.Run) -> bool:
+        bounded = self.mailbox.put_run(run.dispatches, run.size)
         if self.watch is not None:
-            for dispatch in run:
+            for dispatch in run.dispatches:
                 self.watch(dispatch)
         return bounded
 
     def _receive_event(self, gen: int, message: str | bytes) -> Dispatch | None:
         event, dispatch = codec.decode(message, gen=gen, wall_clock=self._wall_clock)
-        if dispatch is not None:
-            # READY answers a RESUME as well, from a server that has begun a new session instead.
-            dispatch.replayed = self.core.state is State.RESUMING and dispatch.type != "READY"
+        # READY answers a RESUME as well, from a server that has begun a new session instead.
+        if dispatch is not None and self.core.state is State.RESUMING and type(event) is not Ready:
+            dispatch.origin = _REPLAYED
         self._dispatch = dispatch
         self.feed(event)
         self._dispatch = None
@@ -391,7 +390,7 @@ class Driver:
         dispatch = self._dispatch
         if dispatch is None:
             raise RuntimeError("nothing was received that could be delivered")
-        dispatch.session_id = self.core.session_id
+        dispatch.origin = self.mailbox.origin(self.core.session_id, replayed=dispatch.origin.replayed)
         self.mailbox.put(dispatch)
         if self.watch is not None:
             self.watch(dispatch)
@@ -501,6 +500,10 @@ class Driver:
         if self._slot is not None and self._slot[0] == gen:
             self._gate.give_back(self._slot[1])
             self._slot = None
+
+
+_REPLAYED: Final = Origin(replayed=True)
+"""Of a dispatch whose session is found out when it is delivered."""
 
 
 def _cancel(scope: trio.CancelScope | None) -> None:

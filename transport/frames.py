@@ -55,15 +55,22 @@ class FrameSplitter:
 
     Args:
         limit: bytes that a message may have on the wire.
+        encoded: leave a text in its bytes, which are UTF-8. For those who do not tell texts from other messages, and
+            would only encode it again. One that comes in fragments is a string all the same.
 
     Attributes:
         over: whether a close frame or a malformed one has passed: nothing after it is a message.
+        binary: whether there was a message that is no text: then what is found as bytes need not be UTF-8.
     """
 
-    __slots__ = ("_fragments", "_held", "_limit", "_needed", "_parts", "_passed", "_skip", "_void", "over")
+    __slots__ = (
+        "_encoded", "_fragments", "_held", "_limit", "_needed", "_parts", "_passed", "_skip", "_void", "binary", "over"
+    )  # fmt: skip
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, *, encoded: bool = False) -> None:
         self.over = False
+        self.binary = False
+        self._encoded = encoded
         self._limit = limit
         # The frame that is not whole yet: its bytes so far, how many these are, and with how many it can go on.
         self._parts: list[bytes] = []
@@ -103,7 +110,7 @@ class FrameSplitter:
         limit = self._limit_of_a_whole_message()
         needed = 2
         last_header = end - 4
-        header_at = _USUAL_HEADER
+        header_at, add, encoded = _USUAL_HEADER, found.append, self._encoded
         while True:
             # What nearly every frame is comes first, and by itself: a message of its own, of usual size.
             while position <= last_header:
@@ -113,13 +120,20 @@ class FrameSplitter:
                 if length < 126 or length > limit or stop > end:
                     break
                 if header == _USUAL_TEXT:
+                    payload = data[start:stop]
                     try:
-                        found.append(data[start:stop].decode())
+                        if not encoded:
+                            add(payload.decode())
+                        else:
+                            if not payload.isascii():
+                                payload.decode()
+                            add(payload)
                     except UnicodeDecodeError:
                         self._end(_NOT_UTF8)
                         return self._flush()
                 elif header == _USUAL_BINARY:
-                    found.append(data[start:stop])
+                    self.binary = True
+                    add(data[start:stop])
                 else:
                     break
                 position = stop
@@ -145,11 +159,16 @@ class FrameSplitter:
                     needed = stop - position
                     break
                 payload = data[start:stop]
-                try:
-                    found.append(payload if first == _WHOLE_BINARY else payload.decode())
-                except UnicodeDecodeError:
-                    self._end(_NOT_UTF8)
-                    return self._flush()
+                if first == _WHOLE_BINARY:
+                    self.binary = True
+                    add(payload)
+                else:
+                    try:
+                        text = payload.decode()
+                    except UnicodeDecodeError:
+                        self._end(_NOT_UTF8)
+                        return self._flush()
+                    add(payload if encoded else text)
                 position = stop
                 continue
             rest = self._take(data, position, start, length, found)
@@ -184,6 +203,7 @@ class FrameSplitter:
             return self._end(_MISPLACED)
         if fragments is None:
             fragments = _Fragments(text=first & ~_FIN == _TEXT)
+            self.binary |= not fragments.text
         if self._void or fragments.size + length > self._limit:
             if not self._void:
                 self._void = True
@@ -216,9 +236,10 @@ class FrameSplitter:
 class _Fragments:
     """A message that comes in several frames. Its text is checked fragment by fragment, as far as it has come."""
 
-    __slots__ = ("_decoder", "_parts", "_texts", "size")
+    __slots__ = ("_decoder", "_parts", "_texts", "size", "text")
 
     def __init__(self, *, text: bool) -> None:
+        self.text = text
         self.size = 0
         self._decoder = codecs.getincrementaldecoder("utf-8")() if text else None
         self._texts: list[str] = []

@@ -15,7 +15,7 @@ import trio
 
 from gatewright.spec.errors import GatewrightError
 from gatewright.transport.acks import Acks
-from gatewright.transport.dispatch import Dispatch
+from gatewright.transport.dispatch import Dispatch, Origin
 from gatewright.transport.queue import Queue, QueuePolicy
 from gatewright.transport.waiting import Lot
 
@@ -41,7 +41,7 @@ class Mailbox:
 
     __slots__ = (
         "__weakref__", "_abandoned", "_asleep", "_bytes", "_closed", "_held_back", "_lot", "_most_bytes",
-        "_most_events", "_on_stuck", "_pauses", "_push", "_queue", "_room", "_self", "_told", "_turns",
+        "_most_events", "_on_stuck", "_origin", "_pauses", "_push", "_queue", "_room", "_self", "_told", "_turns",
         "_unfiltered", "_wanted", "acks", "bounds", "dropped", "filtered", "overflowed", "streams", "window",
     )  # fmt: skip
 
@@ -68,6 +68,7 @@ class Mailbox:
         self.streams = 0
         """How many streams of some types are open."""
         self._self = weakref.ref(self)
+        self._origin: Origin | None = None
         self._turns = 0
         self._most_events, self._most_bytes = queue.events, queue.bytes
         self._pauses = queue.policy is QueuePolicy.PAUSE
@@ -87,6 +88,13 @@ class Mailbox:
 
     # -- the reader's end ------------------------------------------------------------------------------------------
 
+    def origin(self, session_id: str, *, replayed: bool) -> Origin:
+        """Where dispatches come from that are put in here: the same object as long as the answer is the same."""
+        origin = self._origin
+        if origin is None or origin.session_id != session_id or origin.replayed is not replayed:
+            origin = self._origin = Origin(session_id, replayed, self._self)
+        return origin
+
     @property
     def full(self) -> bool:
         """Whether the reader has to wait before it reads on."""
@@ -95,11 +103,10 @@ class Mailbox:
 
     def put(self, dispatch: Dispatch) -> bool:
         """Adds a dispatch; never blocks. Whether the reader has to look at :attr:`full` and :attr:`overflowed`."""
-        self.acks.note(dispatch.session_id, dispatch.seq)
+        self.acks.note(dispatch.origin.session_id, dispatch.seq)
         if self._wanted is not None and dispatch.type not in self._wanted:
             self._pass_over(dispatch)
             return False
-        dispatch.keeper = self._self
         queue = self._queue
         queue.append(dispatch)
         self._bytes += len(dispatch._raw)
@@ -123,12 +130,9 @@ class Mailbox:
                 bounded |= self.put(dispatch)
             return bounded
         first, last = run[0], run[-1]
-        if not self.acks.note_run(first.session_id, first.seq, last.seq, len(run)):
+        if not self.acks.note_run(first.origin.session_id, first.seq, last.seq, len(run)):
             for dispatch in run:
-                self.acks.note(dispatch.session_id, dispatch.seq)
-        keeper = self._self
-        for dispatch in run:
-            dispatch.keeper = keeper
+                self.acks.note(dispatch.origin.session_id, dispatch.seq)
         queue = self._queue
         queue.extend(run)
         self._bytes += size
@@ -210,15 +214,15 @@ class Mailbox:
         self._turns -= 1
         if types is not None or after is None:
             if after is not None:
-                self.acks.handle(after.session_id, after.seq)
+                self.acks.handle(after.origin.session_id, after.seq)
             return self._next(types)
         dispatch = self._queue.popleft()
         self._bytes -= len(dispatch._raw)
-        session_id = dispatch.session_id
-        if session_id == after.session_id:
+        session_id = dispatch.origin.session_id
+        if session_id == after.origin.session_id:
             self.acks.move_on(session_id, after.seq, dispatch.seq)
         else:
-            self.acks.handle(after.session_id, after.seq)
+            self.acks.handle(after.origin.session_id, after.seq)
             self.acks.take(session_id, dispatch.seq)
         if self._held_back and self._half_empty:
             self._let_in()
@@ -227,7 +231,7 @@ class Mailbox:
     def handle(self, dispatch: Dispatch) -> None:
         """A dispatch that was taken has been handled. Again, or of a session that is over, it says nothing."""
         held_up = self.window is not None and self._window_full
-        self.acks.handle(dispatch.session_id, dispatch.seq)
+        self.acks.handle(dispatch.origin.session_id, dispatch.seq)
         if held_up and not self._window_full:
             self._lot.unpark_all()
 
@@ -283,7 +287,7 @@ class Mailbox:
     def handle_burst(self, burst: list[Dispatch]) -> None:
         """:meth:`handle` for each of `burst`."""
         first, last = burst[0], burst[-1]
-        if not self.acks.handle_run(last.session_id, first.seq, last.seq, len(burst)):
+        if not self.acks.handle_run(last.origin.session_id, first.seq, last.seq, len(burst)):
             for dispatch in burst:
                 self.handle(dispatch)
 
@@ -344,7 +348,7 @@ class Mailbox:
             dispatch = self._queue.popleft()
             self._bytes -= len(dispatch._raw)
             if types is None or dispatch.type in types:
-                self.acks.take(dispatch.session_id, dispatch.seq)
+                self.acks.take(dispatch.origin.session_id, dispatch.seq)
                 found = dispatch
             else:
                 self._pass_over(dispatch)
@@ -369,7 +373,7 @@ class Mailbox:
 
     def _pass_over(self, dispatch: Dispatch) -> None:
         self.filtered += 1
-        self.acks.let_go(dispatch.session_id, dispatch.seq)
+        self.acks.let_go(dispatch.origin.session_id, dispatch.seq)
 
     def _bound(self) -> None:
         """What the policies that do not pause do about a dispatch too many. One always stays."""
@@ -380,7 +384,7 @@ class Mailbox:
             dispatch = self._queue.popleft()
             self._bytes -= len(dispatch._raw)
             self.dropped += 1
-            self.acks.let_go(dispatch.session_id, dispatch.seq)
+            self.acks.let_go(dispatch.origin.session_id, dispatch.seq)
 
 
 _OTHER_TYPES = (

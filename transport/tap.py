@@ -34,6 +34,7 @@ class FrameTap(trio.abc.Stream):
         deliver: takes messages: in order, one or more at a time. It must not block; when it has enough it calls
             :meth:`hold`, and keeps what it was given.
         limit: bytes that a message may have on the wire.
+        encoded: leave texts in their bytes (:class:`~gatewright.transport.frames.FrameSplitter`).
         portion: bytes that one read takes at most, about.
 
     After the 101 nothing is read before :meth:`release` was called. From a close frame on, in either direction, nothing
@@ -51,12 +52,13 @@ class FrameTap(trio.abc.Stream):
         *,
         deliver: Callable[[list[Received]], None],
         limit: int,
+        encoded: bool = False,
         portion: int = PORTION,
     ) -> None:
         self._inner = inner
         self._arrivals = arrivals_of(inner, portion)
         self._deliver = deliver
-        self._splitter = FrameSplitter(limit)
+        self._splitter = FrameSplitter(limit, encoded=encoded)
         self._pass: Callable[[bytes], bytes] = self._upgrade
         self._head = bytearray()  # of the answer to the upgrade
         self._glued = b""  # what came in one piece with the 101
@@ -70,6 +72,11 @@ class FrameTap(trio.abc.Stream):
         """No more bytes will come."""
         self.close_sent = Latch()
         """A close frame has left completely."""
+
+    @property
+    def binary(self) -> bool:
+        """Whether a message came that is no text."""
+        return self._splitter.binary
 
     # -- sending ---------------------------------------------------------------------------------------------------
 

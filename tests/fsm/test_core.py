@@ -9,7 +9,7 @@ import pytest
 
 from gatewright.fsm.core import ShardCore, shipped_compiled, shipped_machine
 from gatewright.fsm.errors import IllegalTransition
-from gatewright.fsm.runtime import DispatchRuntime, Sequenced, Step
+from gatewright.fsm.runtime import DispatchRuntime, Step
 from gatewright.harness.monitor import MadeDispatches
 from gatewright.harness.walks import Walk
 from gatewright.spec.context import Context
@@ -68,16 +68,18 @@ def test_dispatches_take_the_compiled_path_and_everything_else_the_machine() -> 
             self.events.append(type_)
             return shipped_compiled().step_dispatch(context, gen, seq, type_)
 
-        def step_run(self, context: Context, gen: int, dispatches: Sequence[Sequenced]) -> tuple[int, Step | None]:
-            self.events.extend(dispatch.type for dispatch in dispatches)
-            return shipped_compiled().step_run(context, gen, dispatches)
+        def step_run(
+            self, context: Context, gen: int, seqs: Sequence[int], types: Sequence[str]
+        ) -> tuple[int, Step | None]:
+            self.events.extend(types)
+            return shipped_compiled().step_run(context, gen, seqs, types)
 
     machine, compiled = Counting(), Counting()
     core = ShardCore(machine=machine, compiled=compiled)  # type: ignore[arg-type]  # it only counts
     core.feed(Register(), now=0.0)
     core.feed(Dispatched(1, seq=1, type="A"), now=0.0)
     core.feed_dispatch(1, 2, "B", now=0.0)
-    core.feed_run(1, [Dispatched(1, seq=3, type="C"), Dispatched(1, seq=4, type="D")], now=0.0)
+    core.feed_run(1, [3, 4], ["C", "D"], now=0.0)
     assert (machine.events, compiled.events) == (["Register"], ["A", "B", "C", "D"])
 
 
@@ -108,7 +110,8 @@ def test_dispatches_in_runs_leave_the_same_traces_as_their_events_in_the_machine
         now = 100.0 + step / 10
         dispatches = [Dispatched(gen, seq, f"EVENT_{seq}") for seq in some]
         while dispatches:
-            taken, effects = one.feed_run(gen, dispatches, now)
+            columns = [event.seq for event in dispatches], [event.type for event in dispatches]
+            taken, effects = one.feed_run(gen, *columns, now)
             if not taken:
                 taken, effects = 1, one.feed_dispatch(gen, dispatches[0].seq, dispatches[0].type, now)
             assert [other.feed(event, now) for event in dispatches[:taken]] == [effects] * taken
@@ -124,8 +127,8 @@ def test_dispatches_in_runs_leave_the_same_traces_as_their_events_in_the_machine
 
 def test_a_run_of_an_older_generation_is_no_run() -> None:
     core = held(State.READY, shipped_compiled())
-    assert core.feed_run(core.gen - 1, [Dispatched(core.gen - 1, 7, "A")], 100.0) == (0, ())
-    assert core.feed_run(core.gen, [Dispatched(core.gen, 7, "A")], 100.0)[0] == 1
+    assert core.feed_run(core.gen - 1, [7], ["A"], 100.0) == (0, ())
+    assert core.feed_run(core.gen, [7], ["A"], 100.0)[0] == 1
 
 
 def _batches(seqs: list[int], size: int) -> list[list[int]]:

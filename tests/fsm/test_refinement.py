@@ -126,7 +126,7 @@ class InRuns(Unpacked):
 
     def step(self, context: Context, event: Event) -> Step:
         if isinstance(event, Dispatched):
-            _, step = shipped_compiled().step_run(context, event.gen, [event])
+            _, step = shipped_compiled().step_run(context, event.gen, [event.seq], [event.type])
             if step is not None:
                 self.repeated.add(step[0].id)
                 return step

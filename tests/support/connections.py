@@ -38,7 +38,7 @@ class Host:
         assert isinstance(event, ProtocolViolation)
         self.violations.append(event)
 
-    def receive(self, gen: int, messages: list[str | bytes]) -> bool:
+    def receive(self, gen: int, messages: list[str | bytes], *, checked: bool) -> bool:
         assert gen == 1
         while messages:
             if not self.take(messages.pop(0)):

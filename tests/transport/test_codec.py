@@ -18,7 +18,7 @@ from gatewright.transport.codec import (
     encode_heartbeat,
     encode_resume,
 )
-from gatewright.transport.dispatch import Dispatch
+from gatewright.transport.dispatch import Dispatch, Origin
 from gatewright.transport.token import Token
 from tests.support.conforms import conforms
 
@@ -455,10 +455,11 @@ def bursts(draw: st.DrawFn) -> list[str | bytes]:
 @example(['{"t":"A","s":1,"op":0,"d":{}}'] * 3, 5, 3, False)
 @example(['{"t":"A","s":1,"op":0,"d":{}}', NO_RUN[0], '{"t":"A","s":1,"op":0,"d":{}}'], 5, 100, True)
 def test_a_run_is_what_each_would_be_by_itself(
-    messages: list[str | bytes], most: int, most_bytes: int, replayed: bool
+    messages: list[str | bytes], most: int, most_bytes: int, checked: bool
 ) -> None:
-    given_before = list(messages)
-    run, size = decode_run(messages, "session", replayed, most=most, most_bytes=most_bytes)
+    given_before, origin = list(messages), Origin("session")
+    checked = checked and all(isinstance(message, str) or is_utf8(message) for message in messages)
+    run = decode_run(messages, origin, checked=checked, most=most, most_bytes=most_bytes)
     assert messages == given_before
     expected: list[Dispatch] = []
     for message in messages:
@@ -467,13 +468,33 @@ def test_a_run_is_what_each_would_be_by_itself(
         if dispatch is None or type(event) is not events.Dispatched or enough:
             break
         expected.append(dispatch)
-    assert [(each.type, each.seq, each.raw) for each in run] == [(each.type, each.seq, each.raw) for each in expected]
-    assert all((each.session_id, each.replayed) == ("session", replayed) for each in run)
-    assert size == sum(each.size for each in run)
+    found = run.dispatches
+    assert [(each.type, each.seq, each.raw) for each in found] == [(each.type, each.seq, each.raw) for each in expected]
+    assert all(each.origin is origin for each in found)
+    assert (run.seqs, run.types) == ([each.seq for each in found], [each.type for each in found])
+    assert run.size == sum(each.size for each in found)
+
+
+def is_utf8(message: bytes) -> bool:
+    try:
+        message.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("place", [1, 2])
+def test_a_run_is_cut_into_two_runs(place: int) -> None:
+    messages: list[str | bytes] = [json.dumps({"t": "A" * n, "s": n, "op": 0, "d": "x" * n}) for n in range(1, 4)]
+    run = decode_run(messages, Origin("session"), most=10, most_bytes=1000)
+    for part, seqs in zip(run.cut(place), (range(1, place + 1), range(place + 1, 4)), strict=True):
+        assert [dispatch.seq for dispatch in part.dispatches] == part.seqs == list(seqs)
+        assert part.types == ["A" * seq for seq in seqs]
+        assert part.size == sum(seq + 2 for seq in seqs)
 
 
 def test_more_than_are_taken_at_once_are_for_the_next_time() -> None:
     messages: list[str | bytes] = [json.dumps({"t": "A", "s": seq, "op": 0, "d": {}}) for seq in range(1000)]
-    run, _ = decode_run(messages, "session", False, most=1000, most_bytes=1 << 30)
-    assert 100 < len(run) < 1000
-    assert [each.seq for each in run] == list(range(len(run)))
+    run = decode_run(messages, Origin("session"), most=1000, most_bytes=1 << 30)
+    assert 100 < len(run.seqs) < 1000
+    assert run.seqs == list(range(len(run.seqs)))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gatewright.transport.dispatch import Dispatch, UndecodableData
+from gatewright.transport.dispatch import Dispatch, Origin, UndecodableData
 from tests.support.conforms import conforms
 
 
@@ -34,7 +34,7 @@ def test_the_data_of_an_event_that_nobody_reads_is_never_decoded() -> None:
 
 
 def test_the_repr_is_short_and_shows_no_payload() -> None:
-    dispatch = Dispatch("MESSAGE_CREATE", 5, b'{"content":"hunter2"}', session_id="s3ss10n", replayed=True)
+    dispatch = Dispatch("MESSAGE_CREATE", 5, b'{"content":"hunter2"}', Origin("s3ss10n", replayed=True))
     assert dispatch.data["content"] == "hunter2"
     assert repr(dispatch) == "<Dispatch MESSAGE_CREATE seq=5 replayed>"
 
@@ -43,7 +43,7 @@ def test_the_repr_is_short_and_shows_no_payload() -> None:
 def test_a_dispatch_knows_the_pair_that_makes_it_unique() -> None:
     dispatch = Dispatch("X", 5, b"1")
     assert (dispatch.session_id, dispatch.replayed) == ("", False)
-    dispatch.session_id, dispatch.replayed = "s", True
+    dispatch.origin = Origin("s", replayed=True)
     assert (dispatch.session_id, dispatch.seq, dispatch.replayed) == ("s", 5, True)
 
 

@@ -46,8 +46,8 @@ class Reference:
 class Tapped:
     """The same reading with the splitter in front."""
 
-    def __init__(self, limit: int = LIMIT) -> None:
-        self.splitter = FrameSplitter(limit)
+    def __init__(self, limit: int = LIMIT, *, encoded: bool = False) -> None:
+        self.splitter = FrameSplitter(limit, encoded=encoded)
         self.behind = Reference()
         self.found: list[Received] = []
 
@@ -92,6 +92,36 @@ def test_pieces_change_nothing(data: bytes, places: list[int]) -> None:
         whole.behind.controls,
         whole.behind.close,
     )
+
+
+def encoded(found: list[Received]) -> list[bytes | TooLarge]:
+    return [message.encode() if isinstance(message, str) else message for message in found]
+
+
+@given(data=streams, places=places)
+@example(frame(TEXT, b"a" * 130) + frame(TEXT, "é".encode() * 70) + frame(TEXT, b"\xff" * 130) + frame(TEXT, b"b"), [])
+@example(frame(TEXT, b"a") + frame(TEXT, b"\xc3") + frame(TEXT, b"\xa9"), [])
+@example(frame(TEXT, b"a") + frame(BINARY, b"\xff") + frame(TEXT, b"b"), [2])
+def test_texts_that_are_left_encoded_are_the_same_texts(data: bytes, places: list[int]) -> None:
+    texts, left = Tapped(), Tapped(encoded=True)
+    for piece in cut(data, places):
+        texts.feed(piece)
+        left.feed(piece)
+        assert encoded(left.found) == encoded(texts.found)
+        assert (left.behind.controls, left.behind.close) == (texts.behind.controls, texts.behind.close)
+        assert left.splitter.over == texts.splitter.over
+        assert left.splitter.binary == texts.splitter.binary
+        if not left.splitter.binary:  # then what is found as bytes is UTF-8
+            assert not any(isinstance(message, bytes) for message in texts.found)
+            b"\n".join(message for message in left.found if isinstance(message, bytes)).decode()
+
+
+@pytest.mark.parametrize("text", [b"a", b"a" * 125, b"a" * 126, b"a" * 65_535, b"a" * 65_536, "é€𝄞".encode() * 99])
+def test_a_text_in_one_frame_is_left_as_it_is(text: bytes) -> None:
+    tapped = Tapped(encoded=True)
+    tapped.feed(frame(TEXT, text))
+    assert tapped.found == [text]
+    assert isinstance(tapped.found[0], bytes)
 
 
 def test_a_stream_may_be_cut_at_every_place() -> None:

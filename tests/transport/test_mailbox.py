@@ -7,13 +7,13 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from gatewright.transport.dispatch import Dispatch
+from gatewright.transport.dispatch import Dispatch, Origin
 from gatewright.transport.mailbox import Mailbox
 from gatewright.transport.queue import Queue, QueuePolicyName
 
 
 def dispatch(seq: int, session: str = "s") -> Dispatch:
-    return Dispatch("EVENT", seq, msgspec.Raw(b"{}"), session)
+    return Dispatch("EVENT", seq, msgspec.Raw(b"{}"), Origin(session))
 
 
 async def seqs(mailbox: Mailbox) -> list[int]:

@@ -14,7 +14,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from gatewright.harness.fake import FakeGateway
 from gatewright.spec.errors import ConfigurationError
 from gatewright.spec.states import State
-from gatewright.transport.dispatch import Dispatch
+from gatewright.transport.dispatch import Dispatch, Origin
 from gatewright.transport.errors import ShardFailed
 from gatewright.transport.mailbox import ConsumerBusy, Mailbox
 from gatewright.transport.push import push
@@ -53,8 +53,9 @@ def wide_open(doing: Callable[[list[Dispatch]], object] = len) -> Bursts:
     return sink
 
 
-def dispatch(seq: int, session: str = "s") -> Dispatch:
-    return Dispatch("EVENT", seq, msgspec.Raw(b"{}"), session)
+def dispatch(seq: int, session: str = "s", *, to: Mailbox | None = None) -> Dispatch:
+    origin = Origin(session) if to is None else to.origin(session, replayed=False)
+    return Dispatch("EVENT", seq, msgspec.Raw(b"{}"), origin)
 
 
 async def send(fake: FakeGateway, count: int) -> None:
@@ -99,7 +100,7 @@ async def test_with_acks_by_hand_no_more_are_out_than_the_window_allows(autojump
     async with trio.open_nursery() as nursery:
         nursery.start_soon(pushing(mailbox, sink, auto=False))
         await wait_all_tasks_blocked()
-        mailbox.put_run([dispatch(seq) for seq in range(1, 6)], 10)
+        mailbox.put_run([dispatch(seq, to=mailbox) for seq in range(1, 6)], 10)
         mailbox.flush()
         mailbox.flush()
         assert (sink.bursts, stuck, mailbox.bytes) == ([[1, 2, 3]], [(3, 1)], 4)

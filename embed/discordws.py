@@ -237,8 +237,7 @@ class EngineWebSocket:
     def _consume(self, event: Dispatch) -> None:
         name = event.type
         if self._debug:
-            # An f-string would have to double every brace of the JSON.
-            envelope = '{"t":"%s","s":%d,"op":0,"d":%s}' % (name, event.seq, event.raw.decode())  # noqa: UP031 - above
+            envelope = '{"t":"%s","s":%d,"op":0,"d":%s}' % (name, event.seq, event.raw.decode())  # noqa: UP031 - JSON is all braces
             self._dispatch("socket_raw_receive", envelope)
         self._dispatch("socket_event_type", name)
         if name in _SESSION:

@@ -10,9 +10,12 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from gatewright._version import __version__
+
+if TYPE_CHECKING:
+    from gatewright.harness.check import Subject
 
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """What ``add_subparsers`` gives; argparse has no public name for it."""
@@ -73,16 +76,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-# -- check -------------------------------------------------------------------------------------------------------------
+# -- check, export: of which table -----------------------------------------------------------------------------------
 
 
-def _add_check(commands: _Commands) -> None:
-    parser = commands.add_parser(
-        "check",
-        help="prove the table: lint, every state, mutants, and the same by Spin; for a table of yours, too",
-        description="Runs the layers L0 to L3 of docs/proof.md on the shipped table, or on yours. The exit status is 0 "
-        "only if everything holds. The shipped table takes a few minutes.",
-    )
+def _ask_for_a_table(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "table",
         nargs="?",
@@ -95,6 +92,25 @@ def _add_check(commands: _Commands) -> None:
     parser.add_argument(
         "--bound", action="append", default=[], metavar="NAME=N", help="the first value of a variable, such as faults=1"
     )
+
+
+def _subject(arguments: argparse.Namespace) -> Subject:
+    from gatewright.harness import check
+
+    return check.shipped() if arguments.table is None else check.load(arguments.table, arguments.environment)
+
+
+# -- check -------------------------------------------------------------------------------------------------------------
+
+
+def _add_check(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "check",
+        help="prove the table: lint, every state, mutants, and the same by Spin; for a table of yours, too",
+        description="Runs the layers L0 to L3 of docs/proof.md on the shipped table, or on yours. The exit status is 0 "
+        "only if everything holds. The shipped table takes a few minutes.",
+    )
+    _ask_for_a_table(parser)
     some = parser.add_mutually_exclusive_group()
     some.add_argument("--mutants", default="100", metavar="N", help="how many are drawn (100), or all")
     some.add_argument("--no-mutants", action="store_true", help="leave out L2")
@@ -133,8 +149,7 @@ def _check(arguments: argparse.Namespace) -> int:
         least_score=arguments.least_score,
         json=arguments.json,
     )
-    subject = check.shipped() if arguments.table is None else check.load(arguments.table, arguments.environment)
-    return check.run(subject, options)
+    return check.run(_subject(arguments), options)
 
 
 # -- conform -----------------------------------------------------------------------------------------------------------
@@ -249,18 +264,7 @@ def _add_export(commands: _Commands) -> None:
         "language: Promela for Spin, TLA+ for TLC.",
     )
     parser.add_argument("language", choices=("promela", "tla"), help="the language")
-    parser.add_argument(
-        "table",
-        nargs="?",
-        metavar="PATH.TO:TABLE",
-        help="a Table, a Subject, or a function that gives one; the shipped table by default",
-    )
-    parser.add_argument(
-        "--environment", metavar="PATH.TO:ENVIRONMENT", help="of a Table; ENVIRONMENT beside the table by default"
-    )
-    parser.add_argument(
-        "--bound", action="append", default=[], metavar="NAME=N", help="the first value of a variable, such as faults=1"
-    )
+    _ask_for_a_table(parser)
     parser.add_argument(
         "--output", metavar="PATH", help="write to a file; beside NAME.tla, NAME.cfg says what TLC is to check"
     )
@@ -274,7 +278,7 @@ def _export(arguments: argparse.Namespace) -> int:
     from gatewright.harness.export import command
 
     return command.run(
-        check.shipped() if arguments.table is None else check.load(arguments.table, arguments.environment),
+        _subject(arguments),
         arguments.language,
         values=check.parse_values(arguments.bound),
         output=None if arguments.output is None else Path(arguments.output),

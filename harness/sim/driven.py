@@ -35,6 +35,7 @@ from gatewright.harness.fake import FakeGateway, Rules
 from gatewright.harness.fake.faults import UNREACHABLE
 from gatewright.harness.fake.sessions import Session as ServedSession
 from gatewright.harness.sim.choices import Choices
+from gatewright.harness.sim.ending import LEFT_WITHIN, check_answers, check_leaks, recover
 from gatewright.harness.sim.held import HeldGate, HeldMetadata, HeldRegistration
 from gatewright.harness.sim.network import Network
 from gatewright.harness.sim.paths import PathOfTheTable
@@ -42,14 +43,14 @@ from gatewright.harness.sim.performing import DEEDS, HOLDING, OWN, REASONS, Deed
 from gatewright.harness.sim.scenario import INTENTS
 from gatewright.harness.sim.scheduler import Scheduler, scheduled
 from gatewright.harness.sim.seams import RegistrationBroke
-from gatewright.harness.sim.simulation import HEALED_WITHIN, KEPT, LEFT_WITHIN, SimulatedShard, Violation, quiet
+from gatewright.harness.sim.simulation import SimulatedShard, Violation, quiet
 from gatewright.spec import events
 from gatewright.spec.rows import Row
 from gatewright.spec.session import Session
 from gatewright.spec.settings import Settings
 from gatewright.spec.states import State
 from gatewright.spec.table import TABLE
-from gatewright.transport.errors import ShardFailed, ShardStopped
+from gatewright.transport.errors import ShardFailed
 from gatewright.transport.queue import Queue, QueuePolicy
 from gatewright.transport.shard import Shard
 from gatewright.transport.token import Token
@@ -60,7 +61,6 @@ WANDERING: Final = 12
 """Actions beyond the drawn state, at most."""
 
 _TOKEN: Final = "MTIzNDU2Nzg5MDEyMzQ1Njc4.sim.token"  # noqa: S105 - it opens nothing but the fake
-_ENDS: Final = frozenset({State.STOPPED, State.FAILED})
 _FOREVER: Final = 1e9
 _ANSWERS: Final = frozenset({*OWN, "registrations are undone", "registrations are undone, late"})
 """What may come beside the action: nothing was begun that could be undone, or it lasted too long."""
@@ -254,46 +254,18 @@ class _Life:
                     users.start_soon(_consume, shard, scene)
                     await over.wait()
                     scene.heal()
-                    await self._recover(shard)
+                    await recover(shard, self.violation)
                     self.end = shard.state
                     began = trio.current_time()
                 if trio.current_time() - began > LEFT_WITHIN:
                     raise self.violation("I04: the block was not left in time")
-                with trio.move_on_after(LEFT_WITHIN) as patience:
-                    while scene.answered < scene.asked:  # noqa: ASYNC110 - nobody tells
-                        await trio.sleep(1.0)
-                if patience.cancelled_caught:
-                    raise self.violation("I16: calls of the user's never end")
+                await check_answers(scene, self.violation)
                 users.cancel_scope.cancel()
         except* (ShardFailed, RegistrationBroke, trio.TooSlowError):
             pass  # why it has failed was judged step by step, by the exploration
         if self.path.fault is not None:
             raise self.path.fault
-        if network.open:
-            raise self.violation(f"{network.open} streams are left open")
-        if gate.unsettled:
-            raise self.violation(f"{gate.unsettled} slots were neither used nor given back")
-        if registration.applied:
-            raise self.violation("I14: a registration was not taken back")
-        if network.most_open > 1:
-            raise self.violation("I01: two sockets were open together")
-
-    async def _recover(self, shard: Shard) -> None:
-        until = trio.current_time() + HEALED_WITHIN
-        while shard.state not in _ENDS:
-            if trio.current_time() > until:
-                raise self.violation(f"{HEALED_WITHIN:g} s after all has healed it is in {shard.state}")
-            if shard.state is State.SUSPENDED:
-                shard.connect()
-            elif shard.state is not State.READY:
-                with trio.move_on_at(until + 1.0), contextlib.suppress(ShardFailed, ShardStopped):
-                    await shard.wait_for(State.READY, State.SUSPENDED, State.STOPPED, State.FAILED)
-            else:
-                with trio.move_on_after(KEPT) as kept:
-                    async for _ in shard.transitions():
-                        break
-                if kept.cancelled_caught:
-                    return
+        check_leaks(shard, network, gate, registration, self.violation, beside=False)
 
     # -- driving -------------------------------------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ from gatewright.harness.fake.population import guild
 from gatewright.harness.monitor import Monitor, monitored
 from gatewright.harness.sim.choices import Choices
 from gatewright.harness.sim.deeds import Stage
+from gatewright.harness.sim.ending import ENDS, LEFT_WITHIN, check_answers, check_leaks, recover
 from gatewright.harness.sim.network import Network
 from gatewright.harness.sim.oddities import GUILD, NONCE
 from gatewright.harness.sim.paths import PathOfTheTable
@@ -63,14 +64,6 @@ from gatewright.transport.session_file import FileSessionStore
 from gatewright.transport.shard import Shard
 from gatewright.transport.token import Token
 
-HEALED_WITHIN: Final = 2 * 3600.0
-"""Virtual seconds after the last fault in which a shard is ready for good, or failed. The longest patience of a shard
-is an hour: for a READY that an overloaded server does not send."""
-KEPT: Final = 100.0
-"""Virtual seconds for which `ready` must last to count: two heartbeats."""
-LEFT_WITHIN: Final = 30.0
-"""Virtual seconds in which a block is left."""
-
 MOST_PASSES: Final = 1_000_000
 """More than any simulation takes; one that never rests would hang otherwise."""
 
@@ -84,7 +77,6 @@ _LONG: Final = 100.0
 """Virtual seconds for which a state is waited for in which something is to be done."""
 _PAUSE: Final = 60.0
 """Most virtual seconds between two looks at whether there is a connection that can be reset."""
-_ENDS: Final = frozenset({State.STOPPED, State.FAILED})
 _PATIENCE: Final = 4000.0
 """Virtual seconds for which the connections of a scenario are waited for."""
 _TOKEN: Final = "MTIzNDU2Nzg5MDEyMzQ1Njc4.sim.token"  # noqa: S105 - it opens nothing but the fake
@@ -224,7 +216,6 @@ class _Life:
             watch_loop=False,
         )
         shard.rows, shard.runtime = self.rows, self.runtime
-        tasks = trio.lowlevel.current_statistics().tasks_living
         stage: Stage | None = None
         began = left = 0.0
         try:
@@ -239,17 +230,14 @@ class _Life:
                         await self._play(stage, gate)
                         memory.heal()
                         gate.heal()
-                        await self._recover(stage)
+                        stage.heal()
+                        await recover(shard, self.violation)
                         self.end = shard.state
                         began = trio.current_time()
                 if self.cancelled_at is not None:
                     self.end, began = shard.state, self.cancelled_at
                 left = trio.current_time()
-                with trio.move_on_after(LEFT_WITHIN) as patience:
-                    while stage.answered < stage.asked:  # noqa: ASYNC110 - nobody tells
-                        await trio.sleep(1.0)
-                if patience.cancelled_caught:
-                    raise self.violation(f"I16: {stage.asked - stage.answered} calls of the user's never end")
+                await check_answers(stage, self.violation)
                 users.cancel_scope.cancel()
         except* (ShardFailed, RegistrationBroke, trio.TooSlowError) as group:
             self._check_errors(group, shard, fake)
@@ -257,7 +245,7 @@ class _Life:
             raise self.path.fault
         if left - began > LEFT_WITHIN:
             raise self.violation(f"I04: the block was left after {left - began:g} s")
-        self._check_leaks(shard, network, gate, registration, tasks)
+        check_leaks(shard, network, gate, registration, self.violation, beside=self.scenario.http)
 
     async def _play(self, stage: Stage, gate: SimulatedGate) -> None:
         """All that the scenario holds; then the planned connections are waited for, and three faults there must be."""
@@ -281,7 +269,7 @@ class _Life:
         self.faults += min(len(scenario.metadata), shard._core._context.request)
         self.faults += scenario.registering is not Registering.FINE
         pause = 1.0
-        while self.faults < FEWEST_FAULTS and shard.state not in _ENDS:
+        while self.faults < FEWEST_FAULTS and shard.state not in ENDS:
             await trio.sleep(pause)
             pause = min(pause * 1.5, _PAUSE)  # a shard whose identify budget is spent has no connection for a day
             if shard.state is State.SUSPENDED:
@@ -290,25 +278,6 @@ class _Life:
                 link.reset()
                 self.faults += 1
         await trio.sleep(1.0)
-
-    async def _recover(self, stage: Stage) -> None:
-        shard = stage.shard
-        stage.heal()
-        until = trio.current_time() + HEALED_WITHIN
-        while shard.state not in _ENDS:
-            if trio.current_time() > until:
-                raise self.violation(f"{HEALED_WITHIN:g} s after the last fault it is in {shard.state}")
-            if shard.state is State.SUSPENDED:
-                shard.connect()
-            elif shard.state is not State.READY:
-                with trio.move_on_at(until + 1.0):
-                    await shard.wait_for(State.READY, State.SUSPENDED, State.STOPPED, State.FAILED)
-            else:
-                with trio.move_on_after(KEPT) as kept:
-                    async for _ in shard.transitions():
-                        break
-                if kept.cancelled_caught:
-                    return
 
     def _store(self) -> SessionStore | None:
         if self.scenario.file is not None:
@@ -371,29 +340,10 @@ class _Life:
             case _:
                 return False
 
-    def _check_leaks(
-        self, shard: Shard, network: Network, gate: SimulatedGate, registration: SimulatedRegistration, tasks: int
-    ) -> None:
-        # `idle`: the block was never entered, because its store was still being read.
-        if shard.state not in {State.IDLE, State.STOPPED, State.FAILED, State.SUSPENDED}:
-            raise self.violation(f"I04: the block was left, and the shard is in {shard.state}")
-        if network.open:
-            raise self.violation(f"{network.open} streams are left open")
-        if gate.unsettled:
-            raise self.violation(f"{gate.unsettled} slots were neither used nor given back")
-        if registration.applied:
-            raise self.violation("I14: a registration was not taken back")
-        if shard._core.next_deadline() is not None:
-            raise self.violation("I13: a timer of the core is still armed")
-        if self.scenario.http:
-            return  # a metadata request may be open beside the websocket
-        if network.most_open > 1:
-            raise self.violation("I01: two sockets were open together")
-
 
 async def _until_the_end(shard: Shard, scope: trio.CancelScope) -> None:
     with contextlib.suppress(ShardFailed, ShardStopped):
-        await shard.wait_for(*_ENDS)
+        await shard.wait_for(*ENDS)
     scope.cancel()
 
 

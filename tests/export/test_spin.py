@@ -10,7 +10,7 @@ from rich.console import Console
 
 from examples.door_lock import door
 from gatewright.harness.check import Options, Subject, Watch, prove
-from gatewright.harness.explore import Bounds, Property, always, edge, flag
+from gatewright.harness.explore import Bounds, Property, flag
 from gatewright.harness.explore.gateway import MUTATION_STAGES, without_deadline
 from gatewright.harness.explore.gateway_environment import gateway_environment
 from gatewright.harness.explore.gateway_table import SMALL, gateway_table
@@ -18,6 +18,7 @@ from gatewright.harness.explore.mutants import mutants
 from gatewright.harness.export import SpinError, promela, run_spin
 from gatewright.harness.export.agreement import compare, compared, sampled
 from gatewright.spec.errors import TableError
+from tests.export.broken import BROKEN
 from tests.support.requires import requires
 
 pytestmark = [requires("spin"), requires("cc"), pytest.mark.slow]
@@ -75,15 +76,7 @@ def test_each_first_value_is_tried() -> None:
 
 @pytest.mark.parametrize(
     "broken",
-    [
-        always("X", "nobody gets in", "state != Door.OPEN"),
-        edge("X", "it never closes", "before.state != Door.OPEN"),
-        edge("X", "the bolt stays", "not does('unbolt')"),
-        edge("X", "blame is forgotten", "not updated('blame') or not assigned('wrong')"),
-        edge("X", "no row of that name is taken", "row != 'locked.code.blocked'"),
-        edge("X", "codes do nothing", "event != 'code' or not moves"),
-        edge("X", "counts stay", "wrong <= before.wrong"),
-    ],
+    BROKEN,
     ids=lambda item: item.text,
 )
 def test_what_does_not_hold_is_seen_by_both(broken: Property) -> None:

@@ -6,13 +6,14 @@ import attrs
 import pytest
 
 from examples.door_lock import door
-from gatewright.harness.explore import Bounds, Property, Table, always, edge, explore, flag
+from gatewright.harness.explore import Bounds, Property, Table, edge, explore, flag
 from gatewright.harness.explore.gateway_environment import gateway_environment
 from gatewright.harness.explore.gateway_table import SMALL, gateway_table
 from gatewright.harness.explore.mutants import mutants
 from gatewright.harness.export import tla
 from gatewright.harness.export.agreement import judged
 from gatewright.spec.errors import TableError
+from tests.export.broken import BROKEN
 from tests.export.tla_reader import Found, Module, parse
 
 FEW = {"faults": 0, "commands": 0, "strict": 0, "capped": 1, "session": 2, "received": 1, "kept": 1}
@@ -62,18 +63,7 @@ def test_a_mutant_of_the_door_breaks_what_the_explorer_says() -> None:
 
 @pytest.mark.parametrize(
     "broken",
-    [
-        always("X", "nobody gets in", "state != Door.OPEN"),
-        edge("X", "it never closes", "before.state != Door.OPEN"),
-        edge("X", "the bolt stays", "not does('unbolt')"),
-        edge("X", "blame is forgotten", "not updated('blame') or not assigned('wrong')"),
-        edge("X", "no row of that name is taken", "row != 'locked.code.blocked'"),
-        edge("X", "codes do nothing", "event != 'code' or not moves"),
-        edge("X", "nothing is taken", "kind not in ('take', 'refuse')"),
-        edge("X", "nothing has an effect", "effects == 0"),
-        edge("X", "counts stay", "wrong <= before.wrong"),
-        edge("X", "right codes only", "event != 'code' or event.right"),
-    ],
+    BROKEN,
     ids=lambda item: item.text,
 )
 def test_what_does_not_hold_is_seen(broken: Property) -> None:

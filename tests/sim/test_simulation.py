@@ -1,10 +1,6 @@
 """Simulated lives of the real shard: none is violated, each comes back, and what is wrong is seen."""
 
 import itertools
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import attrs
 import pytest
@@ -19,9 +15,8 @@ from gatewright.spec.settings import Settings
 from gatewright.spec.states import State
 from gatewright.transport.keeping import SessionKeeper
 from gatewright.transport.queue import Queue
+from tests.sim.processes import printed
 from tests.support.tables import SHIPPED, Weakened
-
-ROOT = Path(__file__).parents[2]
 
 
 @given(scenario=scenarios())
@@ -47,17 +42,7 @@ def test_a_seed_holds_at_least_three_faults() -> None:
 
 def test_a_seed_is_the_same_life_in_every_process() -> None:
     code = "from gatewright.harness.sim import *; print([simulate(Scenario.of(n)).digest for n in range(40, 60)])"
-    found = {
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
+    found = printed(code)
     assert len(found) == 1
     assert len(set(eval(found.pop()))) == 20
 

@@ -1,10 +1,5 @@
 """Lives below the opener: real TCP streams, TLS, tunnels and files, on the simulated network."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import attrs
 import pytest
 
@@ -12,8 +7,8 @@ from gatewright.harness.fake.faults import Phase
 from gatewright.harness.sim import Act, Deed, Scenario, simulate
 from gatewright.harness.sim.scenario import Consumer, Way
 from gatewright.spec.states import State
+from tests.sim.processes import printed
 
-ROOT = Path(__file__).parents[2]
 LIFE = Scenario(http=True, logged=True, connections=(("fin", Phase.READY), ("op_7", Phase.READY)))
 
 
@@ -37,17 +32,7 @@ def test_a_life_under_tls_is_the_same_in_every_process() -> None:
         "for way in Way:\n"
         "    for seed in (1, 2, 5): print(simulate(attrs.evolve(Scenario.of(seed), way=way)).digest)"
     )
-    found = {
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
+    found = printed(code)
     assert len(found) == 1
 
 

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from gatewright.spec.events import MetadataError
+from gatewright.spec.events import MetadataError, SlotRefusal
 from gatewright.spec.protocol import CloseKind
 from gatewright.spec.session import Metadata, Session
 from gatewright.spec.settings import Settings
-from gatewright.spec.states import Then
+from gatewright.spec.states import Cause, Then
 
 _SESSION: Final = Session(id="session", resume_url="wss://resume.example/", seq=1)
 
@@ -41,12 +41,14 @@ DOMAINS: Final[Mapping[str, tuple[object, ...]]] = MappingProxyType(
         "paused_since_beat": (False, True),
         "paused_beats": (0, 3, 4, 5),
         "then": tuple(Then),
+        "cause": (None, Cause.GATE, Cause.BUDGET),
         "attempts": (0, 1, 2, 3),
         "event.gen": (1, 2),
         "event.request": (1, 2),
         "event.error": tuple(MetadataError),
         "event.close": tuple(CloseKind),
         "event.resumable": (False, True),
+        "event.refusal": tuple(SlotRefusal),
         "event.seq": (1, 2, 3),
     }
 )

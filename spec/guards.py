@@ -43,6 +43,7 @@ _GUARDS: Final = (
         "metadata is None or fallback or connect_failures >= settings.connect_failures_to_forget_url",
         "the main URL is unknown, the fallback, or failing",
     ),
+    Guard("budget_refused", "cause == Cause.BUDGET", "IDENTIFY was over the budget"),
     Guard(
         "attempts_spent",
         "settings.max_attempts is not None and attempts >= settings.max_attempts",
@@ -64,6 +65,8 @@ _GUARDS: Final = (
         "stalls + 1 >= settings.hello_stalls_to_drop_session",
         "HELLO stalled too often for the session",
     ),
+    # The identify gate.
+    Guard("over_budget", "event.refusal == SlotRefusal.BUDGET", "IDENTIFY is over the budget"),
     # Closes.
     Guard("close_resumable", "event.close == CloseKind.RESUMABLE", "the session survives"),
     Guard("close_rate_limited", "event.close == CloseKind.RATE_LIMITED", "4008"),

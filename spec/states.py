@@ -158,7 +158,8 @@ class Cause(enum.StrEnum):
     READING_PAUSED = "reading_paused"  # the consumer held the reader back for too long
     QUEUE_OVERFLOWED = "queue_overflowed"  # the consumer is too slow, and the queue's policy is to fail
     VIOLATION = "violation"  # the peer broke the protocol
-    GATE = "gate"  # no identify slot: the gate is out, or the budget is spent
+    GATE = "gate"  # no identify slot: the gate is out
+    BUDGET = "budget"  # no identify slot: the day's IDENTIFYs are spent, or spaced because few are left
     COMMAND = "command"  # a verb of the user
     REGISTRATION = "registration"
 

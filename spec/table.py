@@ -221,7 +221,11 @@ _IDENTIFY: Final = (
           ref="P22 P27 I02 I12 F30"),
     *over((SLOT,), SlotQueued, updates=("await_slot",),
           why="The wait in the gate's queue is known, and bounded by its estimate.", ref="P27 F30 I03"),
-    *_leave((SLOT,), SlotUnavailable, target=DRAINING,
+    *_leave((SLOT,), SlotUnavailable, "budget", guard="over_budget", target=DRAINING,
+            updates=("leave_to_retry", "refund_attempt", "cause_budget"), effects=(CloseKeepingSession,),
+            why="What the gate knows of the budget came with the metadata, and is asked for before the next attempt.",
+            ref="P29 P30 A22 I12 F31"),
+    *_leave((SLOT,), SlotUnavailable, guard="not over_budget", target=DRAINING,
             updates=("leave_to_retry", "refund_attempt", "cause_gate"), effects=(CloseKeepingSession,),
             why="Without a slot the socket is of no use; the refusal is not the server's, so no attempt is counted.",
             ref="P29 P30 I12 F31"),
@@ -474,12 +478,14 @@ _DRAINING: Final = (
 
 
 def _go(source: State, event: type[Event], *, why: str, ref: str, prefix: str = "", also: tuple[str, ...] = (),
-        unless: str = "needs_metadata") -> tuple[Row, ...]:  # fmt: skip
-    """Two rows: connect, or fetch metadata first."""
+        unless: tuple[str, ...] = ("needs_metadata", "budget_refused")) -> tuple[Row, ...]:  # fmt: skip
+    """Two rows: connect, or fetch metadata first when one of these guards holds."""
+    some, none = " or ".join(unless), " and ".join(f"not {name}" for name in unless)
     return (
-        *over((source,), event, "fetch", guard=f"{prefix}{unless}", target=FETCHING, updates=(*also, "begin_fetch"),
-              effects=(FetchMetadata,), why=f"{why} The main URL is looked up first.", ref=ref),
-        *over((source,), event, "connect", guard=f"{prefix}not {unless}", target=CONNECTING,
+        *over((source,), event, "fetch", guard=f"{prefix}({some})" if prefix else some, target=FETCHING,
+              updates=(*also, "begin_fetch"), effects=(FetchMetadata,),
+              why=f"{why} Metadata come first, for the main URL or the budget.", ref=ref),
+        *over((source,), event, "connect", guard=f"{prefix}{none}", target=CONNECTING,
               updates=(*also, "next_generation"), effects=(OpenSocket,), why=why, ref=ref),
     )  # fmt: skip
 
@@ -488,15 +494,16 @@ _WAITING: Final = (
     *over((BACKING_OFF,), DeadlinePassed, "give_up", guard="attempts_spent", target=FAILED, updates=("fail_attempts",),
           why="An attempt cap was asked for, and it is reached.", ref="I18 F35"),
     *_go(BACKING_OFF, DeadlinePassed, prefix="not attempts_spent and ", why="The delay is over.",
-         ref="P52 P02 F35 I18"),
-    *_go(BACKING_OFF, Connect, why="The user wakes the back-off.", ref="I15 I18 F02"),
-    *_go(BACKING_OFF, Reconnect, why="The user wakes the back-off.", ref="I15 I18"),
-    *_go(BACKING_OFF, ForceIdentify, also=("drop_session",), unless="main_url_unknown",
-         why="The user wakes the back-off and wants a new session.", ref="I10 I18"),
+         ref="P52 P02 P30 F35 I18"),
+    *_go(BACKING_OFF, Connect, why="The user wakes the back-off.", ref="P30 I15 I18 F02"),
+    *_go(BACKING_OFF, Reconnect, why="The user wakes the back-off.", ref="P30 I15 I18"),
+    *_go(BACKING_OFF, ForceIdentify, also=("drop_session",), unless=("main_url_unknown", "budget_refused"),
+         why="The user wakes the back-off and wants a new session.", ref="P30 I10 I18"),
     *over((BACKING_OFF,), Stop, target=STOPPED, updates=("drop_session",),
           why="There is no socket to leave.", ref="F14 I04 R12"),
     *over((BACKING_OFF,), Suspend, target=SUSPENDED, why="There is no socket to leave.", ref="P50"),
-    *_go(SUSPENDED, Connect, prefix="registered and ", why="The user comes back.", ref="I15 F02"),
+    *_go(SUSPENDED, Connect, prefix="registered and ", unless=("needs_metadata",), why="The user comes back.",
+         ref="I15 F02"),
     *over((SUSPENDED,), Connect, "register", guard="not registered", target=REGISTERING, effects=(ApplyRegistrations,),
           why="It was suspended before its registrations were in place; they are applied first.", ref="I05 R02"),
     *over((SUSPENDED,), Stop, target=STOPPED, updates=("drop_session",),

@@ -124,6 +124,8 @@ _UPDATES: Final = (
     _cause("cause_violation", "Cause.VIOLATION"),
     _update("cause_gate", "As long as the gate says.", cause="Cause.GATE",
             not_before="max(not_before, now + max(event.retry_after, settings.gate_retry))"),
+    _update("cause_budget", "As long as the gate says; then the budget is asked for (P30).", cause="Cause.BUDGET",
+            not_before="max(not_before, now + max(event.retry_after, settings.gate_retry))"),
     _cause("cause_command", "Cause.COMMAND"),
     _cause("cause_registration", "Cause.REGISTRATION"),
     # Failures: the first cause wins (I09).

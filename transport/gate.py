@@ -53,7 +53,8 @@ IN_FLIGHT: Final = 10.0
 """Seconds for which an IDENTIFY may be missing in what the server says of the budget."""
 
 UNKNOWN_RESET: Final = 900.0
-"""Seconds until it makes sense to ask again when the budget is spent and the server did not say until when (A22)."""
+"""Seconds until it makes sense to ask again when the server's budget stands in the way and it did not say until when
+(A22). Who was refused for the budget asks the server for it first."""
 
 RESERVE: Final = 0.10
 """Of the total: what is left alone by default, for other processes and for a person who has to start the bot again."""
@@ -153,7 +154,10 @@ class IdentifyBudget:
         if last is None or not status.pace:
             return 0.0
         # What comes after the renewal is a matter of the new budget.
-        return max(0.0, min(last + status.pace, self._left(now)[1]) - now)
+        remaining, renewed = self._left(now)
+        delay = max(0.0, min(last + status.pace, renewed) - now)
+        # The server may have renewed what it does not tell the end of, and says so when it is asked again.
+        return min(delay, UNKNOWN_RESET) if remaining == self._told and not self._reset_known else delay
 
     def _left(self, now: float) -> tuple[int, float]:
         """What is left, and when it will be renewed."""

@@ -290,11 +290,13 @@ def _out_of_turn() -> Iterator[Action]:
                      payload={"stale": False, "advances": True, "has_url": (True, False)})  # fmt: skip
 
 
+_NO_MATTER: Final[Mapping[str, object]] = MappingProxyType({"more": False, "refusal": events.SlotRefusal.OUTAGE})
+"""What a refusal says when nobody asks."""
 _SLOT_TOLD: Final[Mapping[type[events.Event], str]] = MappingProxyType(
     {
         events.SlotGranted: "events.SlotGranted({gen})",
         events.SlotQueued: "events.SlotQueued({gen}, 7.0)",
-        events.SlotUnavailable: "events.SlotUnavailable({gen}, retry_after=3.0)",
+        events.SlotUnavailable: "events.SlotUnavailable({gen}, events.SlotRefusal.OUTAGE, 3.0)",
     }
 )
 
@@ -307,14 +309,16 @@ def _gate() -> Iterator[Action]:
                  updates={"slot": "Slot.NONE"}, told=_SLOT_TOLD[events.SlotGranted])  # fmt: skip
     yield Action(name="slot is queued", event=events.SlotQueued, guard=asked, payload=now, lane="Gate",
                  told=_SLOT_TOLD[events.SlotQueued])  # fmt: skip
-    yield Action(name="slot is refused", event=events.SlotUnavailable, guard=f"{asked} and faults > 0", fault=True,
-                 payload={**now, "more": (False, True)}, updates={"slot": "Slot.NONE", **_FAULT}, lane="Gate",
-                 told=_SLOT_TOLD[events.SlotUnavailable])  # fmt: skip
+    for refusal in events.SlotRefusal:
+        yield Action(name=f"slot is refused: {refusal}", event=events.SlotUnavailable, guard=f"{asked} and faults > 0",
+                     fault=True, payload={**now, "more": (False, True), "refusal": refusal},
+                     updates={"slot": "Slot.NONE", **_FAULT}, lane="Gate",
+                     told=f"events.SlotUnavailable({{gen}}, events.SlotRefusal.{refusal.name}, 3.0)")  # fmt: skip
     for event, told in _SLOT_TOLD.items():
         yield Action(name=f"{event.name} after the request was withdrawn", event=event, lane="Gate", told=told,
-                     payload={**now, "more": False}, guard="slot == Slot.WITHDRAWN")  # fmt: skip
+                     payload={**now, **_NO_MATTER}, guard="slot == Slot.WITHDRAWN")  # fmt: skip
         yield Action(name=f"{event.name} a second time", event=event, fault=True, lane="Gate", told=told,
-                     guard=f"{_UP} and handshakes > 0 and faults > 0", payload={**now, "more": False})  # fmt: skip
+                     guard=f"{_UP} and handshakes > 0 and faults > 0", payload={**now, **_NO_MATTER})  # fmt: skip
 
 
 _OLD: Final = "gen > 1 or gen > 0 and link == Link.NONE"
@@ -346,7 +350,7 @@ def _stale() -> Iterator[Action]:
     for event in (*events.OUTCOMES, *events.MESSAGES):
         if issubclass(event, events.ConnectionEvent):
             yield Action(name=f"{event.name} of an old connection", event=event, guard=_OLD, lane="Network",
-                         payload={"stale": True, "more": False, **_OLD_PAYLOAD.get(event, {})},
+                         payload={"stale": True, **_NO_MATTER, **_OLD_PAYLOAD.get(event, {})},
                          told=_OLD_TOLD.get(event, f"events.{event.__name__}({{old_gen}})"))  # fmt: skip
 
 

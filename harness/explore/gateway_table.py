@@ -15,7 +15,7 @@ import attrs
 
 from gatewright.harness.explore.environment import Variable, choice, count, flag
 from gatewright.harness.explore.table import AnyRow, Table
-from gatewright.spec.events import COMMANDS, MetadataError
+from gatewright.spec.events import COMMANDS, MetadataError, SlotRefusal
 from gatewright.spec.guards import GUARDS
 from gatewright.spec.lint import findings
 from gatewright.spec.protocol import CloseKind
@@ -167,6 +167,6 @@ def gateway_table(rows: tuple[AnyRow, ...] = TABLE, *, settings: Settings = SETT
         absorbing=tuple(state for state, spec in STATES.items() if spec.absorbing),
         commands=COMMANDS,
         findings=_findings,
-        enumerations=(Then, Cause, CloseKind, MetadataError),
+        enumerations=(Then, Cause, CloseKind, MetadataError, SlotRefusal),
         beginning="(session > 0) == received",
     )

@@ -315,8 +315,12 @@ _SLOT: Final = Slot(0, 0, "held")
 _FOUND: Final = Metadata(url="wss://main.example/")
 
 
-def _no_slot() -> Exception:
-    return GateUnavailable(SlotRefusal.OUTAGE, 3.0)
+def _no_slot(refusal: SlotRefusal) -> Exception:
+    return GateUnavailable(refusal, 3.0)
+
+
+def _refusing(refusal: SlotRefusal) -> Deed:
+    return Deed(lambda scene, _: scene.tell(scene.gate.desk, _no_slot(refusal)))
 
 
 def _no_metadata(error: MetadataError) -> Exception:
@@ -402,13 +406,13 @@ DEEDS: Final[Mapping[str, Deed]] = MappingProxyType(
         # The identify gate.
         "slot is granted": Deed(lambda scene, _: scene.tell(scene.gate.desk, _SLOT)),
         "slot is queued": Deed(lambda scene, _: scene.estimate(given_up=False)),
-        "slot is refused": Deed(lambda scene, _: scene.tell(scene.gate.desk, _no_slot())),
+        **{f"slot is refused: {refusal}": _refusing(refusal) for refusal in SlotRefusal},
         "slot_granted after the request was withdrawn": Deed(
             lambda scene, _: scene.tell(scene.gate.desk, _SLOT, given_up=True)
         ),
         "slot_queued after the request was withdrawn": Deed(lambda scene, _: scene.estimate(given_up=True)),
         "slot_unavailable after the request was withdrawn": Deed(
-            lambda scene, _: scene.tell(scene.gate.desk, _no_slot(), given_up=True)
+            lambda scene, _: scene.tell(scene.gate.desk, _no_slot(SlotRefusal.OUTAGE), given_up=True)
         ),
         "slot_queued a second time": Deed(lambda scene, _: scene.estimate_again()),
     }

@@ -67,7 +67,8 @@ def _of_generation(gen: int, received: int) -> Iterator[Event]:
         events.ReadingResumed(gen),
         events.QueueOverflowed(gen),
     )
-    yield from (events.SlotQueued(gen, 7.0), events.SlotGranted(gen), events.SlotUnavailable(gen, retry_after=3.0))
+    yield from (events.SlotQueued(gen, 7.0), events.SlotGranted(gen))
+    yield from (events.SlotUnavailable(gen, refusal, retry_after=3.0) for refusal in events.SlotRefusal)
     yield from (events.Hello(gen, 40.0), events.HeartbeatRequested(gen), events.HeartbeatAcked(gen))
     yield from (events.ReconnectRequested(gen), events.UnknownMessage(gen, 12))
     yield from (events.SessionInvalidated(gen, resumable) for resumable in (False, True))

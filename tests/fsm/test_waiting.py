@@ -8,6 +8,7 @@ from gatewright.harness.walks import Walk
 from gatewright.spec.effects import FetchMetadata, OpenSocket, ReturnSlot, SendIdentify, WithdrawSlot
 from gatewright.spec.events import (
     Closed,
+    Command,
     Connect,
     ConnectFailed,
     ForceIdentify,
@@ -22,7 +23,7 @@ from gatewright.spec.events import (
     SlotUnavailable,
 )
 from gatewright.spec.settings import Settings
-from gatewright.spec.states import State
+from gatewright.spec.states import Cause, State
 from tests.fsm.standing import again, at, does, made, opened, proven, wait_of, where
 from tests.support.conforms import conforms
 
@@ -148,12 +149,33 @@ def test_a_grant_for_an_older_connection_is_given_back_and_not_used() -> None:
     assert where(walk) is State.AWAITING_IDENTIFY_SLOT
 
 
-@pytest.mark.parametrize("refusal", list(SlotRefusal))
-def test_without_a_slot_the_shard_waits_as_long_as_the_gate_says(refusal: SlotRefusal) -> None:
+@pytest.mark.parametrize(("refusal", "cause"), [(SlotRefusal.OUTAGE, Cause.GATE), (SlotRefusal.BUDGET, Cause.BUDGET)])
+def test_without_a_slot_the_shard_waits_as_long_as_the_gate_says(refusal: SlotRefusal, cause: Cause) -> None:
     walk = at(State.AWAITING_IDENTIFY_SLOT)
     walk.must(SlotUnavailable(walk.gen, refusal, retry_after=77.0))
     walk.reach(State.BACKING_OFF)
-    assert (wait_of(walk), walk.core.snapshot().cause) == (77.0, "gate")
+    assert (wait_of(walk), walk.core.snapshot().cause) == (77.0, cause)
+
+
+@conforms("P30", "A22")
+@pytest.mark.parametrize("ends", [None, Connect(), Reconnect(), ForceIdentify()])
+def test_after_the_budget_was_refused_it_is_asked_for_before_the_next_attempt(ends: Command | None) -> None:
+    walk = at(State.AWAITING_IDENTIFY_SLOT)
+    walk.must(SlotUnavailable(walk.gen, SlotRefusal.BUDGET, retry_after=77.0))
+    walk.reach(State.BACKING_OFF)
+    if ends is None:
+        walk.elapse()
+    else:
+        walk.must(ends)
+    assert (where(walk), [type(effect) for effect in walk.made]) == (State.FETCHING_METADATA, [FetchMetadata])
+
+
+def test_a_gate_that_is_out_costs_no_metadata_request() -> None:
+    walk = at(State.AWAITING_IDENTIFY_SLOT)
+    walk.must(SlotUnavailable(walk.gen, SlotRefusal.OUTAGE, retry_after=77.0))
+    walk.reach(State.BACKING_OFF)
+    walk.elapse()
+    assert where(walk) is State.CONNECTING
 
 
 def test_a_refusal_of_the_gate_counts_as_no_attempt() -> None:

@@ -81,6 +81,35 @@ async def test_a_reset_that_the_server_does_not_tell_is_neither_now_nor_never(
     await identify(gate)
 
 
+@conforms("A22")
+async def test_a_pace_to_a_reset_that_the_server_does_not_tell_is_not_waited_for_at_one_go(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    gate = new_gate()
+    gate.learn(metadata(remaining=105, reset_after=0))
+    await identify(gate)
+    assert gate.budget().pace > 6 * UNKNOWN_RESET
+    assert await refused(gate) == pytest.approx(UNKNOWN_RESET)
+    await trio.sleep(UNKNOWN_RESET)
+    gate.learn(metadata(remaining=105, reset_after=0))  # nothing is new, so asking has gained nothing
+    assert await refused(gate) == pytest.approx(UNKNOWN_RESET)
+    gate.learn(metadata(remaining=1000, reset_after=0))
+    await identify(gate)
+
+
+async def test_a_pace_to_a_reset_that_is_known_or_counted_here_is_waited_for_at_one_go(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    known = new_gate()
+    known.learn(metadata(remaining=105, reset_after=DAY))
+    await identify(known)
+    assert await refused(known) > 6 * UNKNOWN_RESET
+    counted = new_gate(total=10, reserve=1)
+    for _ in range(5):
+        await identify(counted)
+    assert await refused(counted) > 6 * UNKNOWN_RESET
+
+
 async def test_a_newer_answer_of_the_server_ends_a_refusal(autojump_clock: trio.testing.MockClock) -> None:
     gate = new_gate()
     gate.learn(metadata(remaining=0, reset_after=0))

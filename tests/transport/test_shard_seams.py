@@ -59,6 +59,19 @@ async def test_two_runs_with_one_seed_are_the_same(autojump_clock: MockClock) ->
 # -- the identify gate -------------------------------------------------------------------------------------------------
 
 
+class Answering:
+    """Metadata, one answer after the other."""
+
+    def __init__(self, answers: list[Metadata]) -> None:
+        self._answers = answers
+        self.asked = 0
+
+    async def fetch(self) -> Metadata:
+        await trio.lowlevel.checkpoint()
+        self.asked += 1
+        return self._answers[min(self.asked, len(self._answers)) - 1]
+
+
 class Refusing:
     """A gate that is out for a while, and then a good one."""
 
@@ -110,6 +123,25 @@ async def test_a_spent_budget_is_waited_for(autojump_clock: MockClock) -> None:
         await shard.wait_for("ready")
         (identify,) = [seen.time for seen in fake.log.of(Received) if seen.op == Opcode.IDENTIFY]
         assert identify >= 3600
+
+
+@conforms("P30", "A22")
+async def test_a_budget_that_was_renewed_elsewhere_is_heard_of_before_the_next_attempt(
+    autojump_clock: MockClock,
+) -> None:
+    """Nobody but the metadata end point can tell: the server did not say when it would be."""
+    async with gateway() as fake:
+        source = Answering([Metadata(url=fake.url, remaining=left) for left in (105, 1000)])
+        async with shard_on(fake, gate=InMemoryIdentifyGate(), metadata=source) as shard:
+            await shard.wait_for("ready")
+            shard.force_identify()
+            await shard.wait_for("awaiting_identify_slot")
+            await shard.wait_for("backing_off")
+            assert (shard.snapshot().cause, source.asked) == (Cause.BUDGET, 1)
+            await shard.wait_for("ready")
+            assert (handshakes(fake), source.asked) == (["identify", "identify"], 2)
+            first, second = (seen.time for seen in fake.log.of(Received) if seen.op == Opcode.IDENTIFY)
+            assert second - first < 1000  # and not 6 hours, which is the pace of what was left
 
 
 async def test_a_queue_is_waited_in_as_long_as_the_gate_says(autojump_clock: MockClock) -> None:

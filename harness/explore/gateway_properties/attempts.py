@@ -27,7 +27,8 @@ ATTEMPTS: Final[tuple[Property, ...]] = (
     _leads("VIOLATION", "protocol_violation", LIVE),
     _leads("WRITE_BLOCKED", "write_blocked", LIVE),
     _leads("CONNECT_FAILED", "connect_failed", (State.CONNECTING,)),
-    _leads("GATE", "slot_unavailable", (State.AWAITING_IDENTIFY_SLOT,)),
+    _leads("GATE", "slot_unavailable", (State.AWAITING_IDENTIFY_SLOT,), also="event.refusal == SlotRefusal.OUTAGE"),
+    _leads("BUDGET", "slot_unavailable", (State.AWAITING_IDENTIFY_SLOT,), also="event.refusal == SlotRefusal.BUDGET"),
     _leads("STALLED", "deadline_passed", (State.CONNECTING, *LIVE), also="(state == State.STALLED)"),
     _leads("READING_PAUSED", "deadline_passed", LIVE, also="state == State.DRAINING"),
     _leads("ZOMBIE", "heartbeat_due", LIVE, also="state == State.STALLED"),
@@ -57,12 +58,13 @@ ATTEMPTS: Final[tuple[Property, ...]] = (
     edge("I18", "a wait ends in an attempt",
          implies("(before.state == State.BACKING_OFF and event in ('deadline_passed', 'connect', 'reconnect', "
              "'force_identify'))", f"{within((State.CONNECTING, State.FETCHING_METADATA, State.FAILED))}")),
-    edge("I18", "the main URL is looked up when it is wanted and unknown, and only then",
+    edge("I18", "metadata are asked for when the main URL is wanted and unknown, or the budget was refused, else not",
          implies("(event in ('deadline_passed', 'connect', 'reconnect', 'force_identify') and "
              "state != State.FAILED and "
              "(before.state == State.BACKING_OFF or (before.state == State.SUSPENDED and before.registered)))",
              "(state == State.FETCHING_METADATA) == (session < 2 and (not before.metadata or before.fallback or "
-             "before.connect_failures >= settings.connect_failures_to_forget_url))")),
+             "before.connect_failures >= settings.connect_failures_to_forget_url or "
+             "(before.state == State.BACKING_OFF and before.cause == Cause.BUDGET)))")),
     # P01, P08.
     edge("F05", "metadata are fetched when that state is entered, or again after a passing failure",
          "does('fetch_metadata') == ((moves and state == State.FETCHING_METADATA) or (event == 'metadata_failed' and "

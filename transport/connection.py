@@ -1,16 +1,16 @@
 """One connection: one generation of the socket, from opening it to the moment when nothing of it is left.
 
 trio-websocket makes the handshake, sends frames, answers pings and closes. Messages are lifted out of the stream below
-it (:mod:`gatewright.transport.tap`) and fed to the machine in the step in which they were read. In the connection's own
-nursery live trio-websocket's reader, a task that waits for its end, and, as long as there is something to send, the one
-writer, which alone sends. Whatever happens to it, the connection ends with exactly one event (`ConnectFailed`, `Closed`
-or `Aborted`), after its stream was closed.
+it (:mod:`gatewright.transport.tap`) and fed to the machine in the step in which they were read. A connection is one
+task, which runs trio-websocket's reader; beside it there are, for as long as each takes, one for the handshake and one,
+the writer, that alone sends. Whatever happens to it, the connection ends with exactly one event (`ConnectFailed`,
+`Closed` or `Aborted`), after its stream was closed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol, cast
+from typing import Final, Protocol, TypeAlias, cast
 
 import trio
 from trio_websocket import (
@@ -50,6 +50,9 @@ _MAX_REASON: Final = 128
 _ENOUGH: Final = 256 * 1024
 """Bytes that are inflated ahead of what was fed, beside a message that has more by itself."""
 _NO_CODE: Final = frozenset({1005, 1006})
+
+
+_Reader: TypeAlias = Callable[[], Awaitable[object]]
 
 
 class Host(Protocol):
@@ -190,16 +193,18 @@ class Connection:
                     limit=MAX_MESSAGE_BYTES,
                     encoded=self._plain,
                     portion=PORTION if self._plain else COMPRESSED_PORTION,
+                    finished=self._finished,
                 )
-                websocket = await self._handshake(nursery, stream)
-                self._host.feed_outcome(Opened(self.gen))
-                stream.release()
-                self._websocket = websocket
-                self._wake_writer()
+                # trio-websocket's reader is a task of this nursery by rights; here it is what this task does, and the
+                # handshake beside it a short one.
+                read = cast("_Reader", await nursery.start(self._shake_hands, stream))
                 try:
-                    self._outcome = await self._closed(websocket)
-                finally:
-                    self._websocket = None
+                    await read()
+                except ConnectionRejected:
+                    raise
+                except Exception:  # noqa: BLE001 - what it stumbled over came from the peer, or `_fault` has it as well
+                    self._stumbled = True
+                await self._end_of_reading()
                 nursery.cancel_scope.cancel()
         except* ConnectionUnavailable as group:
             unavailable = cast("ConnectionUnavailable", _first(group))
@@ -212,30 +217,53 @@ class Connection:
             reason = f"the server answered {rejected.status_code} instead of 101"
             self._outcome = ConnectFailed(self.gen, ConnectError.REJECTED, reason)
 
-    async def _handshake(self, nursery: trio.Nursery, stream: FrameTap) -> WebSocketConnection:
-        """The upgrade. trio-websocket waits for ever on a stream that ends before the 101, so that is watched."""
-        opened: list[WebSocketConnection] = []
-        async with trio.open_nursery() as handshake:
+    @trio.lowlevel.enable_ki_protection
+    async def _shake_hands(self, stream: FrameTap, *, task_status: trio.TaskStatus[_Reader]) -> None:
+        """The upgrade. trio-websocket waits for ever on a stream that ends before the 101; whoever reads notices."""
+        websocket = await wrap_client_stream(
+            cast("trio.Nursery", _Lent(task_status)),  # it starts its reader there, and nothing else
+            # Typed for sockets; any stream does (it falls back to the text of an unknown endpoint).
+            cast("trio.SocketStream", stream),
+            self._url.authority,
+            self._url.target,
+        )
+        _forget_handshake(websocket)
+        self._host.feed_outcome(Opened(self.gen))
+        self._websocket = websocket
+        stream.release()
+        self._wake_writer()
 
-            async def watch_for_the_end() -> None:
-                await stream.ended.wait()
-                handshake.cancel_scope.cancel()
+    def _finished(self) -> bool:
+        """Whether trio-websocket has nothing more to read: the peer has closed, or what it sent makes no sense.
 
-            handshake.start_soon(watch_for_the_end)
-            websocket = await wrap_client_stream(
-                cast("trio.Nursery", _Guarded(nursery, self._give_up)),  # it starts its reader there, and nothing else
-                # Typed for sockets; any stream does (it falls back to the text of an unknown endpoint).
-                cast("trio.SocketStream", stream),
-                self._url.authority,
-                self._url.target,
-            )
-            opened.append(websocket)
-            _forget_handshake(websocket)
-            handshake.cancel_scope.cancel()
-        if not opened:
+        After a close of ours the peer's answer is still to be read; then it is the writer who ends the connection.
+        """
+        websocket = self._websocket
+        return websocket is not None and websocket.closed is not None and self.outbox.close_code is None
+
+    async def _end_of_reading(self) -> None:
+        """What becomes of the connection, now that trio-websocket reads no more; after all that came before was fed.
+
+        It answers pings and malformed frames without asking whether it may. What it then raises (of its own, of
+        wsproto's, of h11's) says that the peer cannot be understood, and must not end the shard (R06).
+        """
+        websocket = self._websocket
+        if self._fault is not None:
+            return  # it surfaces when nothing of the socket is left
+        if websocket is None:
             what = "the answer to the upgrade cannot be understood" if self._stumbled else "it ended before the upgrade"
             raise _HandshakeFailed(ConnectError.GARBAGE, what)
-        return opened[0]
+        try:
+            while not self._has_room:
+                await self._lot.park()
+            if self.outbox.close_code is None:
+                self._outcome = self._closed_by_peer(websocket.closed)
+            elif not self._stumbled:
+                # We closed; what trio-websocket recorded is our code or an echo of it. The writer ends this. After a
+                # stumble it would wait for the peer's answer, which nobody reads any more.
+                await trio.sleep_forever()
+        finally:
+            self._websocket = None
 
     def _deliver(self, messages: list[Received]) -> None:
         """Takes what was lifted out of the stream, in the task that reads it."""
@@ -306,33 +334,6 @@ class Connection:
             else:
                 self._violation = last
 
-    async def _closed(self, websocket: WebSocketConnection) -> ConnectionOutcome:
-        """Waits for the end, and until everything before it was fed."""
-        try:
-            while True:
-                await websocket.get_message()  # only its end comes this way
-        except ConnectionClosed as closed:
-            while not self._has_room:
-                await self._lot.park()
-            if self.outbox.close_code is not None:
-                # We closed; what trio-websocket recorded is our code or an echo of it. The writer ends this.
-                await trio.sleep_forever()
-            return self._closed_by_peer(closed.reason)
-
-    def _give_up(self) -> None:
-        """trio-websocket's reader stumbled over what the peer sent. What it had read before is still fed.
-
-        Or it brought a defect of ours up from feeding, which surfaces when nothing of the socket is left: on its own
-        way through trio-websocket it may meet our cancellation, and be lost.
-        """
-        assert self._stream is not None
-        self._stumbled = True
-        self._stream.ended.set()
-        # A close would wait for the peer's answer, which nobody reads any more.
-        if self.outbox.close_code is not None or self._fault is not None:
-            assert self._nursery is not None
-            self._nursery.cancel_scope.cancel()
-
     def _wake_writer(self) -> None:
         """Begins to write, unless that is under way. Nearly always there is nothing to write, and no task waits."""
         if self._websocket is not None and not self._writing:
@@ -389,29 +390,15 @@ class Connection:
         self._host.feed_outcome(CloseFlushed(self.gen))
 
 
-class _Guarded:
-    """A nursery for trio-websocket's reader, which answers pings and malformed frames without asking whether it may.
+class _Lent:
+    """A nursery for trio-websocket's reader, which is not started in it, but told to whoever waits for it."""
 
-    What it then raises (of its own, of wsproto's, of h11's) says that the peer cannot be understood, and must not end
-    the shard (R06). A rejected upgrade passes.
-    """
+    def __init__(self, task_status: trio.TaskStatus[_Reader]) -> None:
+        self._task_status = task_status
 
-    def __init__(self, nursery: trio.Nursery, stumbled: Callable[[], None]) -> None:
-        self._nursery = nursery
-        self._stumbled = stumbled
-
-    def start_soon(self, function: Callable[[], Awaitable[object]]) -> None:
+    def start_soon(self, reader: _Reader) -> None:
         """As a nursery's."""
-        self._nursery.start_soon(self._run, function)
-
-    @trio.lowlevel.enable_ki_protection
-    async def _run(self, function: Callable[[], Awaitable[object]]) -> None:
-        try:
-            await function()
-        except ConnectionRejected:
-            raise
-        except Exception:  # noqa: BLE001 - whatever it stumbled over, it came from the peer
-            self._stumbled()
+        self._task_status.started(reader)
 
 
 def _forget_handshake(websocket: WebSocketConnection) -> None:

@@ -36,14 +36,16 @@ class FrameTap(trio.abc.Stream):
         limit: bytes that a message may have on the wire.
         encoded: leave texts in their bytes (:class:`~gatewright.transport.frames.FrameSplitter`).
         portion: bytes that one read takes at most, about.
+        finished: asked whenever trio-websocket reads on: whether the connection is over for it. Then it is told the
+            end; by itself it would wait for that of the stream.
 
     After the 101 nothing is read before :meth:`release` was called. From a close frame on, in either direction, nothing
     is delivered.
     """
 
     __slots__ = (
-        "_arrivals", "_deliver", "_glued", "_head", "_held", "_inner", "_lot", "_pass", "_splitter", "close_sent",
-        "closing", "ended", "reads",
+        "_arrivals", "_deliver", "_finished", "_glued", "_head", "_held", "_inner", "_lot", "_pass", "_splitter",
+        "close_sent", "closing", "reads",
     )  # fmt: skip
 
     def __init__(
@@ -54,7 +56,9 @@ class FrameTap(trio.abc.Stream):
         limit: int,
         encoded: bool = False,
         portion: int = PORTION,
+        finished: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._finished = finished
         self._inner = inner
         self._arrivals = arrivals_of(inner, portion)
         self._deliver = deliver
@@ -68,8 +72,6 @@ class FrameTap(trio.abc.Stream):
         """A close frame was begun: nothing will be delivered any more."""
         self.reads = 0
         """How often bytes, or their end, have come."""
-        self.ended = Latch()
-        """No more bytes will come."""
         self.close_sent = Latch()
         """A close frame has left completely."""
 
@@ -87,7 +89,11 @@ class FrameTap(trio.abc.Stream):
             self.closing = True
             self._splitter.void()
             self.release()  # the peer's answer is still to be read
-        await self._inner.send_all(data)
+        try:
+            await self._inner.send_all(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            await self.aclose()  # whoever reads is to learn it, too
+            raise
         if closing:
             self.close_sent.set()
 
@@ -112,6 +118,9 @@ class FrameTap(trio.abc.Stream):
         Raises:
             trio.BrokenResourceError, trio.ClosedResourceError: as the stream below.
         """
+        if self._finished():
+            await trio.lowlevel.checkpoint()
+            return b""
         while True:
             while self._held:
                 await self._lot.park()
@@ -119,13 +128,9 @@ class FrameTap(trio.abc.Stream):
             if not data:
                 try:
                     data = await self._arrivals.receive()
-                except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    self.ended.set()
-                    raise
                 finally:
                     self.reads += 1
                 if not data:
-                    self.ended.set()
                     return b""
             passed = self._pass(data)
             if passed:
@@ -157,7 +162,7 @@ class FrameTap(trio.abc.Stream):
 
     async def aclose(self) -> None:
         """Closes at once. TLS says no goodbye: a dark peer would never take it, and the websocket has said its own."""
-        self.ended.set()
+        self.release()  # whoever waits to read on learns that there is no more
         await trio.aclose_forcefully(self._inner)
 
 

@@ -262,7 +262,6 @@ async def test_its_end_is_told(autojump_clock: MockClock) -> None:
     await at.server.send_all(frame(TEXT, b"a")[:1])
     await at.server.aclose()
     assert await at.tap.receive_some() == b""
-    assert at.tap.ended.is_set()
 
 
 async def test_a_broken_stream_is_told_as_one() -> None:
@@ -270,4 +269,55 @@ async def test_a_broken_stream_is_told_as_one() -> None:
     await at.tap.aclose()
     with pytest.raises(trio.ClosedResourceError):
         await at.tap.receive_some()
-    assert at.tap.ended.is_set()
+
+
+async def test_once_the_connection_is_over_reading_on_meets_its_end(autojump_clock: MockClock) -> None:
+    """trio-websocket would wait for the end of a stream that the peer keeps open."""
+    ours, server = trio.testing.memory_stream_pair()
+    over = False
+    tap = FrameTap(ours, deliver=lambda _: None, limit=LIMIT, finished=lambda: over)
+    await server.send_all(b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + frame(PING))
+    await tap.receive_some()
+    tap.release()
+    assert await tap.receive_some() == frame(PING)
+    over = True
+    assert await tap.receive_some() == b""
+
+
+async def test_whoever_reads_learns_that_nothing_can_be_sent(autojump_clock: MockClock) -> None:
+    class Deaf(trio.abc.SendStream):
+        async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+            raise trio.BrokenResourceError
+
+        async def wait_send_all_might_not_block(self) -> None:
+            await trio.lowlevel.checkpoint()
+
+        async def aclose(self) -> None:
+            await trio.lowlevel.checkpoint()
+
+    ours, server = trio.testing.memory_stream_pair()
+    tap = FrameTap(trio.StapledStream(Deaf(), ours.receive_stream), deliver=lambda _: None, limit=LIMIT)
+
+    async def read() -> None:
+        with pytest.raises(trio.ClosedResourceError):
+            await tap.receive_some()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read)
+        await wait_all_tasks_blocked()
+        with pytest.raises(trio.BrokenResourceError):
+            await tap.send_all(b"x")
+    await server.aclose()
+
+
+async def test_closing_ends_the_wait_of_one_that_is_held(autojump_clock: MockClock) -> None:
+    at = await bench(released=False)
+
+    async def read() -> None:
+        with pytest.raises(trio.ClosedResourceError):
+            await at.tap.receive_some()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read)
+        await wait_all_tasks_blocked()
+        await at.tap.aclose()

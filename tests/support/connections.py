@@ -41,7 +41,8 @@ class Host:
     def receive(self, gen: int, messages: list[str | bytes], *, checked: bool) -> bool:
         assert gen == 1
         while messages:
-            if not self.take(messages.pop(0)):
+            message = messages.pop(0)
+            if not self.take(message.decode() if checked and isinstance(message, bytes) else message):
                 return False
         return True
 

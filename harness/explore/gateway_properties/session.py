@@ -110,7 +110,8 @@ SESSION: Final[tuple[Property, ...]] = (
              "stalls == min(before.stalls + 1, settings.hello_stalls_to_drop_session)")),
     edge("I11", "a refusal of the gate is no attempt",
          implies(on("slot_unavailable", states=(State.AWAITING_IDENTIFY_SLOT,)),
-             "attempts == max(before.attempts - 1, 0) or before.attempts == attempts == settings.max_attempts")),
+             "assigned('attempts') and "
+             "(attempts == max(before.attempts - 1, 0) or before.attempts == attempts == settings.max_attempts)")),
     edge("I11", "every IDENTIFY is counted, and nothing else is",
          "does('send_identify') == updated('note_identify')"),
     edge("I12", "a grant is used in the same step, or given back",

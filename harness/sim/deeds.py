@@ -74,6 +74,8 @@ class Stage:
         self.answered = 0
         """Calls of the user's that were made, and that have ended (I16)."""
         self._users = users
+        self._held: list[Dispatched] = []
+        self._healed = False
 
     def do(self, act: Act) -> None:
         """Does it; what makes no sense now does nothing."""
@@ -114,7 +116,8 @@ class Stage:
             case Deed.MISUSE:
                 self._users.start_soon(self._misuse)
             case Deed.RIVALS:
-                self._users.start_soon(rivals, self.shard, FailingSink() if number % 2 else Counter(self.absence))
+                sink = FailingSink(self.hold) if number % 2 else Counter(self.absence)
+                self._users.start_soon(rivals, self.shard, sink, self.hold)
             case Deed.ANSWERS:
                 self._serve(ANSWERS[number % len(ANSWERS)])
             case Deed.SPOIL:
@@ -176,6 +179,16 @@ class Stage:
         for _ in range(self._dawdling):
             await trio.lowlevel.checkpoint()
 
+    def hold(self, dispatch: Dispatched) -> None:
+        """Somebody took it. It is acknowledged when all is well again at the latest, and at once from then on.
+
+        Where somebody never acknowledges what he took, a full window rightly holds the reader back for ever.
+        """
+        if self._healed:
+            dispatch.ack()
+        else:
+            self._held.append(dispatch)
+
     def acknowledge(self, unhandled: list[Dispatched], *, later: bool) -> None:
         """Says of each that it was handled, the newest first; now, or when the consumer has gone on asking."""
         taken = unhandled[::-1]
@@ -194,6 +207,10 @@ class Stage:
     def heal(self) -> None:
         """Nothing goes wrong from now on, but for what the open connection's script still holds."""
         self.leave_alone(0.0)
+        self._healed = True
+        for dispatch in self._held:
+            dispatch.ack()
+        self._held.clear()
         self.fake.script = ()
         self.fake.metadata_script = ()
         self.network.heal()

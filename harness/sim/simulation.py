@@ -306,6 +306,7 @@ class _Life:
             if consumer is Consumer.CURIOUS:
                 examine(dispatch)
             if self.scenario.manual:
+                stage.hold(dispatch)
                 unhandled.append(dispatch)
                 if len(unhandled) >= most:
                     stage.acknowledge(unhandled, later=self.scenario.window <= _UNHANDLED)

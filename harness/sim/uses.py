@@ -37,19 +37,25 @@ def examine(dispatch: Dispatch) -> None:
         dispatch.ack()
 
 
-async def rivals(shard: Shard, sink: Sink) -> None:
-    """Others want dispatches too: one gets none, or some, and no other way to take them is open meanwhile."""
+async def rivals(shard: Shard, sink: Sink, hold: Callable[[Dispatch], None]) -> None:
+    """Others want dispatches too: one gets none, or some, and no other way to take them is open meanwhile.
+
+    Args:
+        shard: whose dispatches.
+        sink: where one of them has them pushed.
+        hold: is given what the others take.
+    """
     for take in (
         lambda: shard.push(sink),
         lambda: shard.push(sink, {"MESSAGE_CREATE"}),
         lambda: anext(shard),
         lambda: anext(shard.events({"TYPING_START"})),
-        lambda: _beside(shard, sink),
+        lambda: _beside(shard, sink, hold),
     ):
-        await _briefly(cast("Callable[[], Awaitable[object]]", take))
+        await _briefly(cast("Callable[[], Awaitable[object]]", take), hold)
 
 
-async def _beside(shard: Shard, sink: Sink) -> None:
+async def _beside(shard: Shard, sink: Sink, hold: Callable[[Dispatch], None]) -> None:
     """Two streams of some types, of different ones, and what is pushed beside them."""
     stream = shard.events({"TYPING_START"})
     async with trio.open_nursery() as nursery:
@@ -57,21 +63,32 @@ async def _beside(shard: Shard, sink: Sink) -> None:
             lambda: anext(stream), lambda: anext(stream), lambda: anext(shard.events({"OTHER"})),
             lambda: shard.push(sink), lambda: anext(shard.events()),
         ):  # fmt: skip
-            nursery.start_soon(_briefly, take)
+            nursery.start_soon(_briefly, take, hold)
     stream.close()
-    await _briefly(lambda: anext(stream))
+    await _briefly(lambda: anext(stream), hold)
 
 
-async def _briefly(take: Callable[[], Awaitable[object]]) -> None:
+async def _briefly(take: Callable[[], Awaitable[object]], hold: Callable[[Dispatch], None]) -> None:
     with trio.move_on_after(_BRIEFLY), contextlib.suppress(GatewrightError, StopAsyncIteration, SinkBroke):
-        await take()
+        taken = await take()
+        if isinstance(taken, Dispatch):
+            hold(taken)
 
 
 class FailingSink:
-    """A sink that breaks at its first burst."""
+    """A sink that breaks at its first burst.
+
+    Args:
+        hold: is given what was in it.
+    """
+
+    def __init__(self, hold: Callable[[Dispatch], None]) -> None:
+        self._hold = hold
 
     def take(self, dispatches: list[Dispatch]) -> bool:
         """See :class:`~gatewright.transport.push.Sink`."""
+        for dispatch in dispatches:
+            self._hold(dispatch)
         raise SinkBroke(f"{len(dispatches)} dispatches were too many")
 
     async def room(self) -> None:

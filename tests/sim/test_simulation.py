@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 from gatewright.harness.fake.faults import Phase
 from gatewright.harness.sim import Act, Deed, Scenario, attempt, cancellations, shrink, simulate
-from gatewright.harness.sim.scenario import FEWEST_FAULTS
+from gatewright.harness.sim.scenario import FEWEST_FAULTS, Limit
 from gatewright.harness.sim.strategies import scenarios
 from gatewright.spec.effects import AbortSocket, SendHeartbeat
 from gatewright.spec.settings import Settings
@@ -34,6 +34,22 @@ def test_no_life_of_a_seed_is_violated() -> None:
 def test_a_server_may_be_told_to_close_in_the_moment_in_which_the_socket_goes() -> None:
     acts = (Act(0.5, Deed.GARBAGE, 5), Act(0.0, Deed.RESET), Act(0.0, Deed.CLOSE))
     simulate(Scenario(queue=Queue(events=1), acts=acts, network_seed=1706117634, schedule_seed=3647437422))
+
+
+def test_what_several_take_of_a_window_is_acknowledged_when_all_is_well_again() -> None:
+    """The consumer waits for its third dispatch before it acknowledges one, and a sink beside it took the other two."""
+    once = Settings(strict_startup=True, max_failed_resumes=1, max_paused_beats=1)
+    rivals = Act(0.0, Deed.RIVALS, 6, State.BACKING_OFF)
+    life = simulate(
+        Scenario(settings=once, queue=Queue(events=1), manual=True, window=3, acts=(rivals,), absent=1000.0)
+    )
+    assert life.end is State.READY
+
+
+def test_a_budget_that_is_nearly_spent_is_heard_of_when_it_is_renewed() -> None:
+    acts = (Act(3.0, Deed.OP_9, 0, State.READY), Act(3.0, Deed.OP_9, 0, State.READY))
+    life = simulate(Scenario(metadata=(Limit(105),), acts=acts))
+    assert "awaiting_identify_slot.slot_unavailable.budget" in life.rows
 
 
 def test_a_seed_holds_at_least_three_faults() -> None:

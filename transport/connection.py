@@ -227,6 +227,7 @@ class Connection:
             self._url.authority,
             self._url.target,
         )
+        await trio.lowlevel.checkpoint_if_cancelled()  # it may have ended in the instant in which it was aborted
         _forget_handshake(websocket)
         self._host.feed_outcome(Opened(self.gen))
         self._websocket = websocket

@@ -37,8 +37,8 @@ def test_a_paced_load_says_how_long_each_event_was_on_its_way() -> None:
 
 
 def test_a_flood_ends_with_what_the_server_has_seen_of_the_heartbeats() -> None:
-    result = measured(Load(mode="flood", seconds=1.0, interval=0.1), scenario="flood")
-    assert result["beats"] >= 4
+    result = measured(Load(mode="flood", seconds=3.0, interval=0.1), scenario="flood")
+    assert result["beats"] >= 3  # of thirty: how many it are is measured, and not judged here
     assert result["thousands_per_s"] > 0
 
 

@@ -29,7 +29,6 @@ class Ended:
     status: int
     out: str
     err: str
-    seconds: float
 
     @property
     def everything(self) -> str:
@@ -51,7 +50,6 @@ def gatewright(*arguments: str, bound: float = BOUND, memory: int | None = None)
         most = resource.RLIM_INFINITY if memory is None else memory
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
-    began = time.monotonic()
     done = subprocess.run(
         [PROGRAM, *arguments],
         cwd=ROOT,
@@ -63,7 +61,7 @@ def gatewright(*arguments: str, bound: float = BOUND, memory: int | None = None)
         check=False,
         preexec_fn=None if memory is None else limit,
     )
-    return Ended(done.returncode, done.stdout, done.stderr, time.monotonic() - began)
+    return Ended(done.returncode, done.stdout, done.stderr)
 
 
 @contextmanager
@@ -107,7 +105,7 @@ def in_terminal(*arguments: str, columns: int, lines: int, **more: str) -> Ended
         finally:
             process.kill()
             os.close(ours)
-    return Ended(status, written.decode("utf-8"), "", time.monotonic() - began)
+    return Ended(status, written.decode("utf-8"), "")
 
 
 def _read(terminal: int) -> bytes:

@@ -10,7 +10,7 @@ import pytest
 from gatewright.harness.conform import conform
 from gatewright.harness.demo.clients import TOKEN
 from gatewright.spec.states import State
-from tests.cli.command import Ended, gatewright, in_terminal, interrupt, started
+from tests.cli.command import BOUND, Ended, gatewright, in_terminal, interrupt, started
 
 pytestmark = [pytest.mark.sockets, pytest.mark.slow]
 
@@ -33,9 +33,6 @@ def objects(as_json: Ended) -> list[dict[str, Any]]:
 class TestJson:
     def test_it_exits_with_0_and_no_complaint(self, as_json: Ended) -> None:
         assert (as_json.status, as_json.err) == (0, "")
-
-    def test_it_is_over_in_half_a_minute(self, as_json: Ended) -> None:
-        assert as_json.seconds < 30
 
     def test_the_last_line_is_the_summary(self, objects: list[dict[str, Any]]) -> None:
         assert objects[-1] == {
@@ -77,9 +74,6 @@ class TestInATerminal:
         enter, leave = drawn.out.index("\x1b[?1049h"), drawn.out.index("\x1b[?1049l")
         assert enter < drawn.out.index("act 6 of 6") < leave < drawn.out.index("Everything that was promised was seen.")
         assert drawn.out.rindex("\x1b[?25l") < drawn.out.rindex("\x1b[?25h")  # the cursor is back as well
-
-    def test_it_takes_about_twenty_seconds(self, drawn: Ended) -> None:
-        assert 15 < drawn.seconds < 30
 
     def test_it_shows_the_refusal_in_words(self, drawn: Ended) -> None:
         assert "IllegalTransition" in drawn.out
@@ -130,7 +124,7 @@ def test_ctrl_c_ends_it_without_a_traceback() -> None:
         assert process.stdout is not None
         process.stdout.readline()
         interrupt(process)
-        _out, err = process.communicate(timeout=10)
+        _out, err = process.communicate(timeout=BOUND)
     assert process.returncode == 130
     assert err == "gatewright demo: stopped.\n"
 
@@ -141,7 +135,7 @@ def test_a_reader_that_goes_away_ends_it_without_a_traceback() -> None:
         assert process.stderr is not None
         process.stdout.readline()
         process.stdout.close()
-        assert process.wait(timeout=10) == 1
+        assert process.wait(timeout=BOUND) == 1
         assert process.stderr.read() == ""
 
 

@@ -15,7 +15,7 @@ import pytest
 from gatewright.cli import main
 from gatewright.harness.fake import Faults
 from gatewright.harness.fake.scriptfile import dump
-from tests.cli.command import environment
+from tests.cli.command import BOUND, environment
 from tests.support.checkout import ROOT
 
 pytestmark = [pytest.mark.sockets, pytest.mark.slow]
@@ -36,7 +36,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 
 def end(process: subprocess.Popen[str], sign: signal.Signals = signal.SIGINT) -> tuple[str, str]:
     process.send_signal(sign)
-    return process.communicate(timeout=30)
+    return process.communicate(timeout=BOUND)
 
 
 def test_it_serves_and_says_so_until_ctrl_c() -> None:
@@ -45,7 +45,7 @@ def test_it_serves_and_says_so_until_ctrl_c() -> None:
         where = json.loads(process.stdout.readline())
         assert where["record"] == "Serving"
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"{where['api']}/v10/gateway", timeout=20) as answer:
+        with opener.open(f"{where['api']}/v10/gateway", timeout=BOUND) as answer:
             assert answer.headers["content-type"] == "application/json"
             assert json.load(answer) == {"url": where["gateway"]}
         asked, answered = (json.loads(process.stdout.readline()) for _ in range(2))
@@ -77,7 +77,9 @@ def test_a_script_that_is_none_is_refused_in_words(tmp_path: Path, script: str |
     path = tmp_path / "script.json"
     if script is not None:
         path.write_text(script)
-    done = subprocess.run([*COMMAND, "--script", path], capture_output=True, encoding="utf-8", timeout=60, check=False)
+    done = subprocess.run(
+        [*COMMAND, "--script", path], capture_output=True, encoding="utf-8", timeout=BOUND, check=False
+    )
     assert done.returncode == 1
     assert done.stderr.startswith(words)
     assert "Traceback" not in done.stderr
@@ -87,7 +89,7 @@ def test_a_port_that_is_taken_is_said() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = subprocess.run(
-            [*COMMAND, "--port", port], capture_output=True, encoding="utf-8", timeout=60, check=False
+            [*COMMAND, "--port", port], capture_output=True, encoding="utf-8", timeout=BOUND, check=False
         )
     assert done.returncode == 1
     assert done.stderr.startswith("gatewright: ")

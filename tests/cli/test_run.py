@@ -33,10 +33,9 @@ from gatewright.harness.fake import (
 from gatewright.spec.errors import ConfigurationError
 from gatewright.spec.intents import Intents
 from gatewright.transport.inflate import Compression
-from tests.cli.command import PROGRAM, environment
+from tests.cli.command import BOUND, PROGRAM, environment
 
 TOKEN = "MTAwMDAwMDAwMDAwMDAwMDAwMQ.run.example"
-BOUND = 90.0
 
 
 @attrs.define
@@ -249,7 +248,7 @@ async def test_a_second_signal_does_not_wait() -> None:
 
 @pytest.mark.sockets
 async def test_a_reader_that_is_gone_ends_it_without_a_word() -> None:
-    script = [Connection(after_ready=[Dispatch("TYPING_START", {}), Delay(0.05)] * 100)]
+    script = [Connection(after_ready=[Dispatch("TYPING_START", {}), Delay(0.05)] * 1000)]
     async with FakeGateway(token=TOKEN, script=script) as fake, running("--gateway-url", fake.url) as program:
         await program.line("READY")
         assert program.process.stdout is not None
@@ -330,7 +329,7 @@ async def test_a_session_file_lets_the_next_run_resume(tmp_path: Path) -> None:
         assert TOKEN not in file.read_text(encoding="utf-8")
         await fake.dispatch("MESSAGE_CREATE", {"content": "meanwhile"})
         async with running("--gateway-url", fake.url, "--session", str(file)) as program:
-            await program.line("MESSAGE_CREATE 2 (replayed)", "-> ready")
+            await program.line("MESSAGE_CREATE 2 (replayed)", "RESUMED 3")
             program.signal(signal.SIGINT)
             assert await program.ended() == run.Status.INTERRUPTED
         assert (fake.identifies, fake.resumes) == (1, 1)

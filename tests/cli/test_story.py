@@ -18,6 +18,7 @@ from gatewright.harness.demo import sabotage as sabotages
 from gatewright.harness.demo.clients import TOKEN
 from gatewright.harness.demo.closing import closing
 from gatewright.harness.demo.lines import LinesView
+from gatewright.harness.demo.live import LiveView
 from gatewright.harness.demo.network import Network
 from gatewright.harness.demo.picture import picture
 from gatewright.harness.demo.plain import PlainView
@@ -96,6 +97,13 @@ def test_it_takes_less_than_twenty_seconds_without_its_pauses() -> None:
     view = Watcher()
     played(view)
     assert view.took < 20
+
+
+def test_it_takes_less_than_half_a_minute_where_it_is_watched() -> None:
+    view = Watcher()
+    view.pause = LiveView.pause
+    played(view)
+    assert 15 < view.took < 30
 
 
 @pytest.mark.parametrize("name", sabotages.SABOTAGES)

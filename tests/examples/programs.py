@@ -15,10 +15,9 @@ import trio
 
 from gatewright.harness.fake import FakeGateway
 from gatewright.harness.fake.payloads import BOT_ID, message
-from tests.cli.command import environment
+from tests.cli.command import BOUND, environment
 from tests.support.checkout import ROOT
 
-BOUND = 90.0
 TOKEN = base64.b64encode(BOT_ID.encode()).decode().rstrip("=") + ".fake.token"
 """Its first part is the bot's id, as in a real one; hikari reads it."""
 

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 import trustme
 
-from gatewright.harness.fake import After, Amend, Connection, GatewayThread, Rules, Withhold
+from gatewright.harness.fake import After, Amend, Connection, Delay, GatewayThread, Rules, Withhold
 from tests.support.shards import gateway
 
 Elsewhere: TypeAlias = GatewayThread
@@ -22,6 +22,9 @@ PATIENCE: Final = 60.0
 
 PATIENT: Final = Rules(identify_spacing=0.0, heartbeat_tolerance=None)
 """Rules of a gateway that waits for any heartbeat as long as it takes, and for none between two IDENTIFYs."""
+
+LATE_ACKS: Final = (Connection(ack=Delay(30.0)),)
+"""No heartbeat has been acknowledged while a test looks, however early the first one is due."""
 
 SILENT_ONCE: Final = (Connection(ack=After(2, Withhold())), Connection(hello=Amend({"heartbeat_interval": 41_250})))
 """The first connection stops to acknowledge heartbeats; on the next nothing is due for long."""

@@ -7,8 +7,6 @@ import os
 import subprocess
 import sys
 import textwrap
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,12 +30,6 @@ from tests.support.threads import (
 )
 
 pytestmark = pytest.mark.sockets
-
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
-    yield
-    assert [thread.name for thread in threading.enumerate() if thread.name == "gatewright"] == []
 
 
 async def next_of(shard: AsyncioShard, name: str) -> Dispatch:

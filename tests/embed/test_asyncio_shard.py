@@ -7,7 +7,6 @@ import inspect
 import math
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any, get_type_hints
 
 import pytest
@@ -29,12 +28,6 @@ from tests.support.shards import INTENTS, TOKEN, close_codes
 from tests.support.threads import PATIENCE, PATIENT, Elsewhere, block_for_heartbeats, gateway_in_a_thread
 
 pytestmark = pytest.mark.sockets
-
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
-    yield
-    assert [thread.name for thread in threading.enumerate() if thread.name == "gatewright"] == []
 
 
 def test_the_options_are_those_of_a_shard() -> None:

@@ -7,26 +7,18 @@ discord.py, and nextcord wants a setuptools of its own age. What is discord.py's
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import importlib
 import threading
-import warnings
-from collections.abc import AsyncGenerator, Coroutine
-from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gatewright.embed import sharing
-from gatewright.embed.discordpy import EngineOptions, attach
 from gatewright.harness.fake import Close, Connection, Rules, guild
-from gatewright.harness.fake.payloads import message
 from gatewright.spec.protocol import Opcode
-from tests.embed.discord_libraries import all_guilds, each_library
-from tests.embed.loops import on_each_loop, run
-from tests.support.gates import FreeGate
+from tests.embed.bots import say
+from tests.embed.discord_bots import KINDS, Bot, each_library, one_and_many, play
+from tests.embed.loops import on_each_loop
 from tests.support.shards import TOKEN, close_codes, handshakes, payloads
 from tests.support.threads import (
     PATIENCE,
@@ -34,7 +26,6 @@ from tests.support.threads import (
     SILENT_ONCE,
     Elsewhere,
     block_for_heartbeats,
-    gateway_in_a_thread,
 )
 
 pytestmark = [
@@ -43,94 +34,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:pkg_resources is deprecated:UserWarning"),  # nextcord's
 ]
-
-one_and_many = pytest.mark.parametrize("kind", ["client", "sharded"])
-KINDS = {"client": "Client", "sharded": "AutoShardedClient", "bot": "Bot", "sharded bot": "AutoShardedBot"}
-EVENTS = ("connect", "ready", "shard_ready", "resumed", "disconnect", "message")
-
-
-class Life:
-    """One client of `library`, attached, from its start to its end."""
-
-    def __init__(self, library: str, kind: str = "client", sessions: Path | None = None) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            self.package: Any = importlib.import_module(library)
-            commands: Any = importlib.import_module(f"{library}.ext.commands")
-        make = getattr(self.package, KINDS[kind], None) or partial(getattr(commands, KINDS[kind]), "!")
-        options: dict[str, Any] = {"guild_ready_timeout": 0.1, "chunk_guilds_at_startup": False}
-        if library == "disnake" and kind.endswith("bot"):
-            options["command_sync_flags"] = commands.CommandSyncFlags.none()  # the API here knows no commands
-        self.client: Any = make(intents=self.package.Intents.all(), **options)
-        engine = EngineOptions(gate=FreeGate())
-        if sessions is not None:
-            engine["sessions"] = sessions
-        self.attachment = attach(self.client, engine=engine)
-        self.heard: list[tuple[str, Any]] = []
-        self._changed = asyncio.Event()
-        for name in EVENTS:
-            self._listen(name)
-
-    def _listen(self, name: str) -> None:
-        async def hear(*args: Any) -> None:
-            self.note(name, args[0] if args else None)
-
-        setattr(self.client, f"on_{name}", hear)
-
-    def note(self, name: str, what: Any) -> None:
-        self.heard.append((name, what))
-        self._changed.set()
-
-    def names(self) -> list[str]:
-        return [name for name, _ in self.heard if name in {"connect", "resumed", "disconnect"}]
-
-    def contents(self) -> list[str]:
-        return [what.content for name, what in self.heard if name == "message"]
-
-    async def until(self, name: str, count: int = 1) -> None:
-        while sum(one == name for one, _ in self.heard) < count:
-            self._changed.clear()
-            await self._changed.wait()
-
-    @asynccontextmanager
-    async def running(self) -> AsyncGenerator[None]:
-        async with asyncio.timeout(PATIENCE):
-            life = asyncio.create_task(self.client.start(TOKEN))
-            try:
-                await self.until("ready")
-                await all_guilds(self.client)
-                yield
-            finally:
-                await self.client.close()
-                await asyncio.wait({life})
-
-
-@contextlib.contextmanager
-def pointed_at(library: str, there: Elsewhere) -> Any:
-    """The API that the library knows is the fake gateway's."""
-    with pytest.MonkeyPatch.context() as patch:
-        route = importlib.import_module(f"{library}.http").Route
-        for name in ("BASE", "API_BASE_URL"):
-            patch.setattr(route, name, there.fake.metadata_url, raising=False)
-        patch.setattr(sharing, "_GATES", {})
-        yield
-
-
-def say(there: Elsewhere, content: str, *, guild: int = 0) -> None:
-    of = there.fake.guilds[guild]
-    data = message(content, channel_id=of.channels[0].id, guild_id=of.id)
-    there.do(partial(there.fake.dispatch, "MESSAGE_CREATE", data))
-
-
-def play(library: str, main: Any, *, loop: str = "asyncio", **options: Any) -> Elsewhere:
-    """Runs ``main(there)`` beside a gateway, and returns that for its log."""
-    defaults: dict[str, Any] = {"rules": Rules(identify_spacing=0.0)}
-    with gateway_in_a_thread(**{**defaults, **options}) as there, pointed_at(library, there):
-        coroutine: Coroutine[Any, Any, None] = main(there)
-        run(coroutine, loop)
-    assert "gatewright" not in {thread.name for thread in threading.enumerate()}
-    return there
-
 
 # -- a whole life ------------------------------------------------------------------------------------------------------
 
@@ -142,7 +45,7 @@ def test_a_client_lives_through_losses_commands_and_a_restart(
     library: str, kind: str, loop: str, tmp_path: Path
 ) -> None:
     async def main(there: Elsewhere) -> None:
-        first = Life(library, kind, tmp_path)
+        first = Bot(library, kind, engine={"sessions": tmp_path})
         async with first.running():
             (of,) = first.client.guilds
             package = first.package
@@ -156,9 +59,10 @@ def test_a_client_lives_through_losses_commands_and_a_restart(
             there.do(there.fake.invalidate)
             await first.until("connect", 2)
             await first.until("ready", 2)
-        assert first.names()[:5] == ["connect", "disconnect", "resumed", "disconnect", "connect"]
+        told = first.names("connect", "resumed", "disconnect")
+        assert told[:5] == ["connect", "disconnect", "resumed", "disconnect", "connect"]
         say(there, "while it was away")
-        again = Life(library, kind, tmp_path)
+        again = Bot(library, kind, engine={"sessions": tmp_path})
         async with again.running():
             await again.until("resumed")
             await again.until("message")
@@ -177,10 +81,11 @@ def test_a_client_lives_through_losses_commands_and_a_restart(
 @each_library
 def test_many_shards_share_one_engine_and_each_tells_of_itself(library: str) -> None:
     async def main(there: Elsewhere) -> None:
-        bot = Life(library, "sharded")
+        bot = Bot(library, "sharded")
         async with bot.running():
             assert [thread.name for thread in threading.enumerate()].count("gatewright") == 1
-            assert sorted(what for name, what in bot.heard if name == "shard_ready") == [0, 1, 2]
+            assert sorted(bot.of("shard_ready")) == [0, 1, 2]
+            assert bot.attachment is not None
             assert sorted(bot.attachment.shards) == [0, 1, 2]
             assert len(bot.client.guilds) == 6
             assert {one.shard_id for one in bot.client.guilds} == {0, 1, 2}
@@ -203,7 +108,7 @@ def test_many_shards_share_one_engine_and_each_tells_of_itself(library: str) -> 
 @one_and_many
 def test_a_peer_that_answers_no_heartbeat_is_left_and_the_session_resumed(library: str, kind: str) -> None:
     async def main(there: Elsewhere) -> None:
-        bot = Life(library, kind)
+        bot = Bot(library, kind)
         async with bot.running():
             await bot.until("resumed")
             say(there, "after")
@@ -216,7 +121,7 @@ def test_a_peer_that_answers_no_heartbeat_is_left_and_the_session_resumed(librar
 @each_library
 def test_a_handler_that_blocks_stops_no_heartbeat(library: str) -> None:
     async def main(there: Elsewhere) -> None:
-        bot = Life(library)
+        bot = Bot(library)
 
         async def on_message(message: Any) -> None:
             bot.note("beats", block_for_heartbeats(there))
@@ -226,7 +131,7 @@ def test_a_handler_that_blocks_stops_no_heartbeat(library: str) -> None:
             say(there, "block")
             await bot.until("beats")
         # The library's own gateway sends from another thread, through the loop: none comes.
-        assert [what >= 3 for name, what in bot.heard if name == "beats"] == [True]
+        assert [beats >= 3 for beats in bot.of("beats")] == [True]
 
     # An interval that no pause of a busy machine reaches: an acknowledgement may be late by that much.
     assert play(library, main, heartbeat_interval=1.0, rules=PATIENT).fake.connections == 1
@@ -235,7 +140,7 @@ def test_a_handler_that_blocks_stops_no_heartbeat(library: str) -> None:
 @each_library
 def test_a_handler_that_never_returns_holds_up_no_end(library: str) -> None:
     async def main(there: Elsewhere) -> None:
-        bot = Life(library)
+        bot = Bot(library)
         called = asyncio.Event()
 
         async def on_message(message: Any) -> None:
@@ -257,7 +162,7 @@ def test_a_handler_that_never_returns_holds_up_no_end(library: str) -> None:
 @each_library
 def test_a_slash_command_runs_exactly_once_although_the_session_is_resumed_around_it(library: str) -> None:
     async def main(there: Elsewhere) -> None:
-        bot = Life(library, "bot")
+        bot = Bot(library, "bot")
 
         async def ping(context: Any) -> None:
             bot.note("ping", getattr(context, "interaction", context).id)  # py-cord hands over a context
@@ -273,12 +178,12 @@ def test_a_slash_command_runs_exactly_once_although_the_session_is_resumed_aroun
             say(there, "after")
             await bot.until("message")
             await bot.until("ping", 2)
-        assert [what for name, what in bot.heard if name == "ping"] == [1, 2]
+        assert bot.of("ping") == [1, 2]
 
     assert handshakes(play(library, main).fake) == ["identify", "resume", "resume"]
 
 
-def add_slash_command(bot: Life, ping: Any) -> None:
+def add_slash_command(bot: Bot, ping: Any) -> None:
     """Adds the command ``/ping`` as each library wants it, without telling the API."""
     # disnake and nextcord find the parameter by its type.
     ping.__annotations__["context"] = getattr(bot.package, "ApplicationCommandInteraction", bot.package.Interaction)
@@ -322,7 +227,7 @@ def test_a_fatal_code_raises_the_library_s_own_exception(
     library: str, kind: str, code: int, name: str, tmp_path: Path
 ) -> None:
     async def main(there: Elsewhere) -> None:
-        life = Life(library, kind, tmp_path)
+        life = Bot(library, kind, engine={"sessions": tmp_path})
         with pytest.raises(getattr(life.package, name)):
             await asyncio.wait_for(life.client.start(TOKEN), PATIENCE)
         await life.client.close()

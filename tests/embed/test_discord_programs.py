@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gatewright.harness.fake.payloads import message
-from tests.embed.discord_libraries import each_library
+from tests.embed.discord_bots import each_library
 from tests.support.requires import requires
 from tests.support.shards import TOKEN, close_codes
 from tests.support.threads import PATIENCE, gateway_in_a_thread

@@ -8,7 +8,6 @@ import math
 import re
 import threading
 import warnings
-from collections.abc import Coroutine, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,33 +23,24 @@ from gatewright.embed.discordpy import attach
 from gatewright.embed.discordws import EngineWebSocket
 from gatewright.embed.family import proxy_of
 from gatewright.embed.versions import UnsupportedFramework
-from gatewright.harness.fake import Amend, Answer, Close, Connection, Rules, Withhold, guild
+from gatewright.harness.fake import Amend, Answer, Close, Connection, Withhold, guild
 from gatewright.spec.errors import ConfigurationError
 from gatewright.spec.protocol import Opcode
 from gatewright.spec.settings import Settings
 from gatewright.spec.states import State
 from gatewright.transport.proxy import Proxy
-from tests.embed.discord_bots import Bot, discord_at, each_kind, one_and_many, received, say
-from tests.embed.loops import on_each_loop, run, until
-from tests.support.shards import TOKEN, close_codes, handshakes
-from tests.support.threads import LATE_ACKS, PATIENCE, Elsewhere, gateway_in_a_thread
+from tests.embed import discord_bots
+from tests.embed.bots import say
+from tests.embed.discord_bots import each_kind, one_and_many
+from tests.embed.loops import on_each_loop, until
+from tests.support.shards import TOKEN, close_codes, handshakes, payloads
+from tests.support.threads import LATE_ACKS, PATIENCE, Elsewhere
 
 pytestmark = pytest.mark.sockets
 
 
-@pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
-    yield
-    assert [thread.name for thread in threading.enumerate() if thread.name == "gatewright"] == []
-
-
-def play(main: Any, *, loop: str = "asyncio", **options: Any) -> Elsewhere:
-    """Runs ``main(there)`` beside a gateway, and returns that for its log."""
-    rules: dict[str, Any] = {"rules": Rules(identify_spacing=0.0)}
-    with gateway_in_a_thread(**{**rules, **options}) as there, discord_at(there):
-        coroutine: Coroutine[Any, Any, None] = main(there)
-        run(coroutine, loop)
-    return there
+Bot = partial(discord_bots.Bot, "discord")
+play = partial(discord_bots.play, "discord")
 
 
 # -- start and end -----------------------------------------------------------------------------------------------------
@@ -70,7 +60,7 @@ def test_a_client_starts_fills_its_cache_hears_messages_in_order_and_leaves_noth
             say(there, *(f"m{number}" for number in range(20)))
             await bot.until("message", 20)
             assert bot.contents() == [f"m{number}" for number in range(20)]
-            _, first = next(one for one in bot.heard if one[0] == "message")
+            first = bot.of("message")[0]
             assert str(first.guild.id) == there.fake.guilds[0].id
             assert first.channel.name == "voice"
             assert bot.attachment is not None
@@ -254,10 +244,10 @@ def test_presence_members_and_voice_reach_the_gateway_and_their_answers_the_call
             await bot.until("voice_state_update", 2)
 
     there = play(main, guilds=[guild(str((7 << 22) | 1), member_count=3)])
-    (identify,) = received(there, Opcode.IDENTIFY)
+    (identify,) = payloads(there.fake, Opcode.IDENTIFY)
     assert identify["presence"]["status"] == "dnd"
     assert identify["presence"]["activities"] == [{"name": "first", "type": 0}]
-    (presence,) = received(there, Opcode.PRESENCE_UPDATE)
+    (presence,) = payloads(there.fake, Opcode.PRESENCE_UPDATE)
     assert (presence["status"], presence["activities"]) == ("idle", [{"name": "next", "type": 0}])
     assert presence["since"] > 0
 
@@ -299,7 +289,7 @@ def test_what_is_sent_as_json_is_checked_and_what_is_the_engine_s_is_refused() -
         with pytest.raises(discord.ClientException, match="closed"):
             await websocket.voice_state(1, None)
 
-    assert len(received(play(main), Opcode.PRESENCE_UPDATE)) == 1
+    assert len(payloads(play(main).fake, Opcode.PRESENCE_UPDATE)) == 1
 
 
 def test_a_command_while_the_connection_is_lost_goes_out_after_the_resume() -> None:
@@ -311,7 +301,7 @@ def test_a_command_while_the_connection_is_lost_goes_out_after_the_resume() -> N
             await bot.client.guilds[0].change_voice_state(channel=None)
             assert "resumed" in bot.names() or bot.client.ws.engine.state is State.READY
 
-    assert len(received(play(main), Opcode.VOICE_STATE_UPDATE)) == 1
+    assert len(payloads(play(main).fake, Opcode.VOICE_STATE_UPDATE)) == 1
 
 
 def test_a_prefix_command_runs_once() -> None:
@@ -378,9 +368,8 @@ def test_debug_events_show_what_comes_and_what_goes() -> None:
         async with bot.running():
             await bot.client.change_presence(status=discord.Status.idle)
             await bot.until("socket_raw_send")
-        raw = [what for name, what in bot.heard if name == "socket_raw_receive"]
-        assert any('"t":"READY","s":1,"op":0' in one for one in raw)
-        assert "READY" in [what for name, what in bot.heard if name == "socket_event_type"]
+        assert any('"t":"READY","s":1,"op":0' in one for one in bot.of("socket_raw_receive"))
+        assert "READY" in bot.of("socket_event_type")
 
     play(main)
 
@@ -390,7 +379,7 @@ def test_debug_events_show_what_comes_and_what_goes() -> None:
 
 @each_kind
 def test_a_bot_that_is_started_again_resumes_its_session_and_loses_no_message(kind: str, tmp_path: Path) -> None:
-    async def once(there: Elsewhere, *contents: str) -> Bot:
+    async def once(there: Elsewhere, *contents: str) -> discord_bots.Bot:
         bot = Bot(kind, engine={"sessions": tmp_path})
         async with bot.running():
             if contents:
@@ -401,7 +390,7 @@ def test_a_bot_that_is_started_again_resumes_its_session_and_loses_no_message(ki
             assert one.name == f"Guild {one.id}"
             assert one.me is not None
             assert [channel.name for channel in one.channels] == ["voice"]
-            assert all(what.guild == one for name, what in bot.heard if name == "message")
+            assert all(what.guild == one for what in bot.of("message"))
         return bot
 
     async def main(there: Elsewhere) -> None:

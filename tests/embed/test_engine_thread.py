@@ -12,7 +12,7 @@ import textwrap
 import threading
 import time
 import traceback
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -31,12 +31,6 @@ _NAME: contextvars.ContextVar[str] = contextvars.ContextVar("name", default="nob
 def engines() -> list[threading.Thread]:
     """The threads of engines that are alive."""
     return [thread for thread in threading.enumerate() if thread.name == "gatewright"]
-
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
-    yield
-    assert engines() == []
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -19,14 +19,13 @@ import hikari
 import pytest
 from hikari.api.shard import GatewayShard as HikariShard
 
-from gatewright.embed import sharing
 from gatewright.embed.hikari import EngineOptions, GatewayBot, GatewayShard, install
-from gatewright.harness.fake import Close, Connection, Received, Rules
+from gatewright.harness.fake import Close, Connection, Rules
 from gatewright.harness.fake.payloads import BOT_ID, message
 from gatewright.spec.errors import ConfigurationError
 from gatewright.spec.protocol import Opcode
 from tests.embed.loops import on_each_loop, run
-from tests.support.shards import close_codes
+from tests.support.shards import close_codes, payloads, times
 from tests.support.threads import (
     LATE_ACKS,
     PATIENCE,
@@ -42,14 +41,6 @@ pytestmark = pytest.mark.sockets
 TOKEN = base64.b64encode(BOT_ID.encode()).decode().rstrip("=") + ".fake.token"
 INTENTS = hikari.Intents.ALL_UNPRIVILEGED | hikari.Intents.MESSAGE_CONTENT
 CHANNEL = "175204397159022599"
-
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    # A gate remembers for the process when a token identified; each test has a gateway of its own.
-    monkeypatch.setattr(sharing, "_GATES", {})
-    yield
-    assert [thread.name for thread in threading.enumerate() if thread.name == "gatewright"] == []
 
 
 def bot_at(there: Elsewhere, *, kind: Callable[..., hikari.GatewayBot] = GatewayBot, **options: Any) -> Any:
@@ -103,10 +94,6 @@ def say(there: Elsewhere, *contents: str) -> None:
     for content in contents:
         data = message(content, channel_id=CHANNEL)
         there.do(partial(there.fake.dispatch, "MESSAGE_CREATE", data))
-
-
-def received(there: Elsewhere, op: Opcode) -> list[Any]:
-    return [entry.data for entry in there.fake.log.of(Received) if entry.op == op]
 
 
 @on_each_loop
@@ -164,7 +151,7 @@ def test_presence_members_voice_and_channel_info_reach_the_gateway_and_come_back
 
     with gateway_in_a_thread(token=TOKEN) as there:
         run(main(there))
-    (presence,) = received(there, Opcode.PRESENCE_UPDATE)
+    (presence,) = payloads(there.fake, Opcode.PRESENCE_UPDATE)
     assert presence["status"] == "idle"
     assert presence["activities"] == [{"name": "x", "type": 3}]
 
@@ -323,7 +310,7 @@ def test_shards_share_one_engine_and_start_within_the_identify_window() -> None:
 
     with gateway_in_a_thread(token=TOKEN) as there:
         run(main(there))
-    opened = [entry.time for entry in there.fake.log.of(Received) if entry.op == Opcode.IDENTIFY]
+    opened = times(there.fake, Opcode.IDENTIFY)
     assert opened[1] - opened[0] >= 5.0
 
 

@@ -9,34 +9,32 @@ import asyncio
 import contextlib
 import importlib
 import inspect
-import itertools
 import re
 import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine, Generator
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from gatewright.embed import sharing
 from gatewright.embed.interactions import Attachment, EngineGateway, attach
 from gatewright.embed.versions import UnsupportedFramework
-from gatewright.harness.fake import Answer, Close, Connection, Received, Rules, guild
-from gatewright.harness.fake.payloads import message
+from gatewright.harness.fake import Answer, Close, Connection, Rules, guild
 from gatewright.harness.fake.population import Guild
 from gatewright.spec.errors import ConfigurationError
 from gatewright.spec.intents import Intents
 from gatewright.spec.protocol import Opcode
 from gatewright.spec.states import State
+from tests.embed import bots
+from tests.embed.bots import say
 from tests.embed.loops import on_each_loop, run
 from tests.support.gates import FreeGate
 from tests.support.requires import requires
-from tests.support.shards import TOKEN, close_codes, handshakes
+from tests.support.shards import TOKEN, close_codes, handshakes, payloads
 from tests.support.threads import (
     LATE_ACKS,
     PATIENCE,
@@ -57,31 +55,32 @@ pytestmark = [
 KINDS: Final = {"client": "Client", "sharded": "AutoShardedClient"}
 one_and_many = pytest.mark.parametrize("kind", KINDS)
 DOCUMENTED: Final = int(Intents.all())
-NUMBERS: Final = itertools.count(1)
 THREE: Final = guild(str((7 << 22) | 1), member_count=3)
 
 
-@pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
-    yield
-    assert [thread.name for thread in threading.enumerate() if thread.name == "gatewright"] == []
+class Bot(bots.AnyBot):
+    """A client that is attached, unless a test wants it as it is; events are heard by the names of their classes."""
 
+    ready = "Ready"
 
-class Bot:
-    """A client that is attached, and what its listeners heard, in order."""
-
-    def __init__(self, kind: str = "client", *, attached: bool = True, refill: int = 100, **options: Any) -> None:
+    def __init__(
+        self,
+        kind: str = "client",
+        *,
+        attached: bool = True,
+        engine: dict[str, Any] | None = None,
+        refill: int = 100,
+        **options: Any,
+    ) -> None:
         self.library: Any = importlib.import_module("interactions")
-        engine = {"gate": FreeGate(), **options.pop("engine", {})}
         # The library's ALL has a bit that Discord does not document, and the fake refuses those.
         intents = self.library.Intents(int(self.library.Intents.ALL) & DOCUMENTED)
         chosen = {"intents": intents, "sync_interactions": False, **options}
-        self.client: Any = getattr(self.library, KINDS[kind])(**chosen)
+        super().__init__(getattr(self.library, KINDS[kind])(**chosen))
         self.attachment: Attachment | None = None
         if attached:
-            self.attachment = attach(self.client, engine=engine, refill=refill)  # type: ignore[arg-type]  # a dict
-        self.heard: list[tuple[str, Any]] = []
-        self._changed = asyncio.Event()
+            told: Any = {"gate": FreeGate(), **(engine or {})}
+            self.attachment = attach(self.client, engine=told, refill=refill)
         for name in ("WebsocketReady", "Ready", "Startup", "Resume", "Disconnect", "MessageCreate", "Error"):
             self.listen(name)
 
@@ -89,72 +88,39 @@ class Bot:
         """Hears events of this class as well."""
 
         async def hear(event: Any) -> None:
-            self.heard.append((name, event))
-            self._changed.set()
+            self.note(name, event)
 
         self.client.add_listener(self.library.Listener.create(getattr(self.library.events, name))(hear))
-
-    def of(self, name: str) -> list[Any]:
-        """The events of this class."""
-        return [event for one, event in self.heard if one == name]
 
     def contents(self) -> list[str]:
         """The messages."""
         return [event.message.content for event in self.of("MessageCreate")]
 
-    async def until(self, name: str, count: int = 1) -> Any:
-        """The `count`-th event of this class."""
-        async with asyncio.timeout(PATIENCE):
-            while len(self.of(name)) < count:
-                self._changed.clear()
-                await self._changed.wait()
-        return self.of(name)[count - 1]
+    def start(self) -> Coroutine[Any, Any, None]:
+        life: Coroutine[Any, Any, None] = self.client.astart(TOKEN)
+        return life
 
-    @asynccontextmanager
-    async def running(self, *, ready: bool = True) -> AsyncGenerator[asyncio.Task[None]]:
-        """Started, ready if that is wanted, and then stopped."""
-        async with asyncio.timeout(PATIENCE):
-            life = asyncio.create_task(self.client.astart(TOKEN))
-            try:
-                if ready:
-                    waiting = asyncio.create_task(self.until("Ready"))
-                    await asyncio.wait({life, waiting}, return_when=asyncio.FIRST_COMPLETED)
-                    waiting.cancel()
-                    if life.done():
-                        life.result()
-                yield life
-            finally:
-                if not life.done():
-                    await self.client.stop()
-                if self.client._connection_state is None:  # sharded: it waits for who is gone
-                    life.cancel()
-                await asyncio.wait({life})
-                if not life.cancelled():
-                    life.exception()  # it was looked at: a test that wants it awaits the task
-        await asyncio.sleep(0)
+    async def end(self, life: asyncio.Task[None]) -> None:
+        if not life.done():
+            await self.client.stop()
+        if self.client._connection_state is None:  # sharded: it waits for who is gone
+            life.cancel()
+
+    async def all_guilds(self) -> None:
+        """The library waits for them itself, three seconds for each."""
 
 
-def play(main: Any, *, loop: str = "asyncio", **options: Any) -> Elsewhere:
+@contextlib.contextmanager
+def pointed(there: Elsewhere) -> Generator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importlib.import_module("interactions.api.http.route").Route, "BASE", there.fake.metadata_url)
+        yield
+
+
+def play(main: Any, **options: Any) -> Elsewhere:
     """Runs ``main(there)`` beside a gateway, and returns that for its log."""
-    rules: dict[str, Any] = {"rules": Rules(identify_spacing=0.0, max_concurrency=16)}
-    with gateway_in_a_thread(**{**rules, **options}) as there, pytest.MonkeyPatch.context() as patch:
-        route: Any = importlib.import_module("interactions.api.http.route").Route
-        patch.setattr(route, "BASE", there.fake.metadata_url)
-        patch.setattr(sharing, "_GATES", {})
-        run(main(there), loop)
-    return there
-
-
-def say(there: Elsewhere, *contents: str, index: int = 0) -> None:
-    of = there.fake.guilds[index]
-    for content in contents:
-        # The library keeps messages by their id.
-        data = {**message(content, channel_id=of.channels[0].id, guild_id=of.id), "id": str(next(NUMBERS) << 22)}
-        there.do(partial(there.fake.dispatch, "MESSAGE_CREATE", data))
-
-
-def received(there: Elsewhere, op: Opcode) -> list[Any]:
-    return [entry.data for entry in there.fake.log.of(Received) if entry.op == op]
+    rules = Rules(identify_spacing=0.0, max_concurrency=16)
+    return bots.play(pointed, main, **{"rules": rules, **options})
 
 
 # -- start and end -----------------------------------------------------------------------------------------------------
@@ -189,14 +155,14 @@ def test_many_shards_share_one_engine() -> None:
             assert [thread.name for thread in threading.enumerate()].count("gatewright") == 1
             assert len(bot.client.guilds) == 4
             for index in range(4):
-                say(there, str(index), index=index)
+                say(there, str(index), guild=index)
             await bot.until("MessageCreate", 4)
             assert sorted(bot.contents()) == list("0123")
             assert sorted(bot.client.latencies) == [0, 1]
 
     # The library starts one each 5.1 s, and waits for ever with a greater concurrency.
     there = play(main, guilds=4, rules=Rules(shards=2, required_shards=2, identify_spacing=0.0))
-    assert sorted(data["shard"] for data in received(there, Opcode.IDENTIFY)) == [[0, 2], [1, 2]]
+    assert sorted(data["shard"] for data in payloads(there.fake, Opcode.IDENTIFY)) == [[0, 2], [1, 2]]
     assert close_codes(there.fake) == [1000, 1000]
 
 
@@ -405,12 +371,12 @@ def test_presence_members_and_voice_reach_the_gateway_and_their_answers_the_call
             assert (await answer).data["channel_id"] == str(channel)
 
     there = play(main, guilds=[THREE])
-    (identify,) = received(there, Opcode.IDENTIFY)
+    (identify,) = payloads(there.fake, Opcode.IDENTIFY)
     assert identify["presence"]["status"] == "dnd"
     assert [activity["name"] for activity in identify["presence"]["activities"]] == ["first"]
-    (presence,) = received(there, Opcode.PRESENCE_UPDATE)
+    (presence,) = payloads(there.fake, Opcode.PRESENCE_UPDATE)
     assert (presence["status"], [one["name"] for one in presence["activities"]]) == ("idle", ["next"])
-    (voice,) = received(there, Opcode.VOICE_STATE_UPDATE)
+    (voice,) = payloads(there.fake, Opcode.VOICE_STATE_UPDATE)
     assert voice["self_deaf"] is True
 
 
@@ -439,7 +405,7 @@ def test_what_is_sent_as_json_is_checked_and_what_is_the_engine_s_is_refused() -
         with pytest.raises(importlib.import_module("interactions.client.errors").LibraryException, match="closed"):
             await gateway.voice_state_update(1, None)
 
-    assert len(received(play(main), Opcode.PRESENCE_UPDATE)) == 1
+    assert len(payloads(play(main).fake, Opcode.PRESENCE_UPDATE)) == 1
 
 
 def test_a_slash_command_runs_exactly_once_although_the_session_is_resumed_around_it() -> None:

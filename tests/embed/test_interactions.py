@@ -117,10 +117,10 @@ def pointed(there: Elsewhere) -> Generator[None]:
         yield
 
 
-def play(main: Any, **options: Any) -> Elsewhere:
+def play(main: Any, *, loop: str = "asyncio", **options: Any) -> Elsewhere:
     """Runs ``main(there)`` beside a gateway, and returns that for its log."""
-    rules = Rules(identify_spacing=0.0, max_concurrency=16)
-    return bots.play(pointed, main, **{"rules": rules, **options})
+    rules: dict[str, Any] = {"rules": Rules(identify_spacing=0.0, max_concurrency=16)}
+    return bots.play(pointed, main, loop=loop, **{**rules, **options})
 
 
 # -- start and end -----------------------------------------------------------------------------------------------------

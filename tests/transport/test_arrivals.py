@@ -299,11 +299,12 @@ async def test_half_a_record_waits_for_the_rest() -> None:
 
 @BOTH
 async def test_the_goodbye_comes_behind_what_was_said(version: ssl.TLSVersion) -> None:
-    async with line(version) as at:
+    async with line(version) as at, trio.open_nursery() as nursery:
         await at.send(b"a")
-        with trio.move_on_after(0.1):
-            await at.server.unwrap()
+        nursery.start_soon(at.server.unwrap)
+        await wait_all_tasks_blocked()  # it waits for ours
         assert [await at.arrivals.receive() for _ in range(3)] == [b"a", b"", b""]
+        nursery.cancel_scope.cancel()
 
 
 async def test_an_end_without_a_goodbye_is_an_end() -> None:

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from gatewright.fsm.journal import Record
-from gatewright.harness.fake import Connection, Dispatch, Rules
+from gatewright.harness.fake import Connection, Dispatch
 from gatewright.spec.protocol import Opcode
 from gatewright.spec.session import Metadata
 from gatewright.spec.states import State
@@ -20,15 +20,13 @@ from gatewright.transport.shard import Shard
 from gatewright.transport.streams import TcpStreamOpener
 from tests.support.conforms import conforms
 from tests.support.shards import INTENTS, TOKEN
-from tests.support.threads import Elsewhere, gateway_in_a_thread, tls_contexts
+from tests.support.threads import PATIENCE, PATIENT, Elsewhere, gateway_in_a_thread, tls_contexts
 
 pytestmark = pytest.mark.sockets
 
 INTERVAL = 0.12
 BLOCKED = 2.5 * INTERVAL
 RUNS = 20
-PATIENCE = 20.0
-PATIENT = Rules(heartbeat_tolerance=None)
 # Each ACK stands behind a pile of dispatches.
 BURIED = [Connection(ack=[Dispatch("MESSAGE_CREATE", {"content": "x" * 200})] * 300)]
 
@@ -87,8 +85,14 @@ def until_answered(elsewhere: Elsewhere, beats: Beats) -> None:
 
 
 def shard_at(elsewhere: Elsewhere, beats: Beats, opener: TcpStreamOpener | None = None) -> Shard:
+    def late() -> float:
+        """Draws that have the first heartbeat due some intervals after HELLO, so that READY is there before."""
+        return 2.0 / INTERVAL
+
     metadata = StaticMetadataSource(Metadata(url=elsewhere.url))
-    return Shard(TOKEN, intents=INTENTS, metadata=metadata, opener=opener, observers=[beats], queue=100_000)
+    return Shard(
+        TOKEN, intents=INTENTS, metadata=metadata, opener=opener, observers=[beats], queue=100_000, random=late
+    )
 
 
 async def test_no_false_zombie_after_a_blocked_loop() -> None:

@@ -57,6 +57,33 @@ async def serve(messages: int, interval: float) -> None:
 # -- the bot, in another -----------------------------------------------------------------------------------------------
 
 
+class Heard:
+    """The messages that a handler heard; with the first it blocks, if it should."""
+
+    def __init__(self, messages: int, block: float) -> None:
+        self._left = self._messages = messages
+        self._block = block
+        self._begun = 0.0
+        self._done = asyncio.Event()
+
+    def one(self) -> None:
+        """Called by the handler, for each."""
+        if self._left == self._messages:
+            self._begun = time.process_time()
+            if self._block:
+                time.sleep(self._block)
+        self._left -= 1
+        if self._left == 0:
+            self._done.set()
+
+    async def all(self) -> float:
+        """CPU seconds from the first to the last; returns after two more heartbeats where the handler has blocked."""
+        await self._done.wait()
+        cpu = time.process_time() - self._begun
+        await asyncio.sleep(2 * INTERVAL if self._block else 0)
+        return cpu
+
+
 async def hikari_bot(api: str, way: str, messages: int, block: float) -> float:
     """CPU seconds from the first message to the last."""
     import hikari
@@ -72,24 +99,15 @@ async def hikari_bot(api: str, way: str, messages: int, block: float) -> float:
         suppress_optimization_warning=True,
         intents=hikari.Intents.ALL_UNPRIVILEGED,
     )
-    heard, begun, done = 0, 0.0, asyncio.Event()
+    heard = Heard(messages, block)
 
     async def on_message(_: hikari.MessageCreateEvent) -> None:
-        nonlocal heard, begun
-        heard += 1
-        if heard == 1:
-            begun = time.process_time()
-            if block:
-                time.sleep(block)  # noqa: ASYNC251 - what is measured
-        if heard == messages:
-            done.set()
+        heard.one()
 
     bot.subscribe(hikari.MessageCreateEvent, on_message)
     await bot.start(check_for_updates=False)
     print("ready", flush=True)
-    await done.wait()
-    cpu = time.process_time() - begun
-    await asyncio.sleep(2 * INTERVAL if block else 0)
+    cpu = await heard.all()
     await bot.close()
     return cpu
 
@@ -111,27 +129,18 @@ async def discordpy_bot(api: str, way: str, messages: int, block: float) -> floa
         attach(bot)
     else:
         DiscordWebSocket.DEFAULT_GATEWAY = URL(api).with_scheme("ws").with_path("/")
-    heard, begun, done = 0, 0.0, asyncio.Event()
+    heard = Heard(messages, block)
 
     async def on_ready() -> None:
         print("ready", flush=True)
 
     async def on_message(_: discord.Message) -> None:
-        nonlocal heard, begun
-        heard += 1
-        if heard == 1:
-            begun = time.process_time()
-            if block:
-                time.sleep(block)  # noqa: ASYNC251 - what is measured
-        if heard == messages:
-            done.set()
+        heard.one()
 
     bot.event(on_ready)
     bot.event(on_message)
     running = asyncio.create_task(bot.start(TOKEN))
-    await done.wait()
-    cpu = time.process_time() - begun
-    await asyncio.sleep(2 * INTERVAL if block else 0)
+    cpu = await heard.all()
     await bot.close()
     await running
     return cpu

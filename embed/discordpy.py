@@ -16,53 +16,33 @@ discord.py, disnake, nextcord and py-cord.
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, Final, cast
 
+from gatewright.embed import attaching
 from gatewright.embed.discordws import EngineWebSocket
 from gatewright.embed.family import Library
 from gatewright.embed.options import EngineOptions
 from gatewright.embed.recall import REFILL
-from gatewright.embed.shard import AsyncioShard
-from gatewright.embed.sharing import BotEngine
-from gatewright.spec.errors import ConfigurationError
-from gatewright.transport.token import Token
 
 __all__ = ["Attachment", "EngineOptions", "attach"]
 
 
-class Attachment:
+class Attachment(attaching.Attachment[EngineWebSocket]):
     """What :func:`attach` leaves with a client. It does not keep the client alive."""
 
-    def __init__(self, library: Library, options: EngineOptions, refill: int) -> None:
+    def __init__(self, library: Library, options: EngineOptions | None, refill: int) -> None:
+        super().__init__(options, refill)
         self._library = library
-        self._options = options
-        self._refill = refill
-        self._shared: BotEngine | None = None
-        self._sockets: dict[int, EngineWebSocket] = {}
-
-    @property
-    def shards(self) -> Mapping[int, AsyncioShard]:
-        """The shards that are there now, by number, for their states, metrics and verbs."""
-        return MappingProxyType({number: socket.engine for number, socket in self._sockets.items() if socket.open})
 
     async def open(self, client: Any, *, shard_id: int | None, initial: bool) -> EngineWebSocket:
         """Called by the library: a websocket for one of the client's shards."""
-        if self._shared is None:
-            self._shared = BotEngine(
-                Token(client.http.token), lambda: self._library.metadata(client), on_unused=self._forget
-            )
+        shared = self._share(client, self._library.metadata)
         socket = EngineWebSocket(
             client, self._library, self._options, shard_id=shard_id, initial=initial, refill=self._refill
         )
-        await socket.start(self._shared)
-        self._sockets[socket.engine.shard_id] = socket
+        await socket.start(shared)
+        self._connections[socket.engine.shard_id] = socket
         return socket
-
-    def _forget(self) -> None:
-        self._shared = None
 
 
 def attach(client: object, *, engine: EngineOptions | None = None, refill: int = REFILL) -> Attachment:
@@ -79,16 +59,13 @@ def attach(client: object, *, engine: EngineOptions | None = None, refill: int =
         UnsupportedFramework: for a version of the library that was not tested; the message says what to do.
     """
     library = Library.of(client)
-    if client in _ATTACHED:
-        raise ConfigurationError("attach() was called for this client already; call it once, with all options")
+    attachment = _ATTACHED.add(client, Attachment(library, engine, refill))
     for module in (library.client, library.shard):
         _replace(module)
-    attachment = Attachment(library, EngineOptions() if engine is None else engine, refill)
-    _ATTACHED[client] = attachment
     return attachment
 
 
-_ATTACHED: Final = weakref.WeakKeyDictionary[object, Attachment]()
+_ATTACHED: Final = attaching.Attachments[Attachment]()
 
 
 def _replace(module: Any) -> None:
@@ -97,7 +74,7 @@ def _replace(module: Any) -> None:
         return
 
     async def from_client(cls: type[Any], client: object, **options: Any) -> object:
-        attachment = _ATTACHED.get(client)
+        attachment = _ATTACHED.of(client)
         if attachment is None:
             # The bound method of the class that was replaced: this one adds nothing to the sockets of others.
             return await original.from_client(client, **options)

@@ -22,11 +22,11 @@ import importlib
 import json
 import logging
 import math
-import weakref
-from collections.abc import Awaitable, Callable, Mapping
-from types import MappingProxyType, ModuleType, TracebackType
+from collections.abc import Awaitable, Callable
+from types import ModuleType, TracebackType
 from typing import Any, Final, Self
 
+from gatewright.embed import attaching
 from gatewright.embed.errors import EngineStopped
 from gatewright.embed.family import metadata_of, proxy_with
 from gatewright.embed.losses import Losses
@@ -66,31 +66,15 @@ _LARGE: Final = 250
 _SESSION: Final = frozenset({"READY", "RESUMED"})
 
 
-class Attachment:
+class Attachment(attaching.Attachment["EngineGateway"]):
     """What :func:`attach` leaves with a client. It does not keep the client alive."""
-
-    def __init__(self, options: EngineOptions, refill: int) -> None:
-        self._options = options
-        self._refill = refill
-        self._shared: BotEngine | None = None
-        self._gateways: dict[int, EngineGateway] = {}
-
-    @property
-    def shards(self) -> Mapping[int, AsyncioShard]:
-        """The shards that are there now, by number, for their states, metrics and verbs."""
-        return MappingProxyType({number: one.engine for number, one in self._gateways.items() if one.open})
 
     def make(self, state: Any, shard: tuple[int, int]) -> EngineGateway:
         """Called by the library: a gateway client for one of its connection states."""
-        if self._shared is None:
-            client = state.client
-            self._shared = BotEngine(Token(client.http.token), lambda: _metadata(client), on_unused=self._forget)
-        gateway = EngineGateway(state, shard, self._shared, self._options, self._refill)
-        self._gateways[shard[0]] = gateway
+        shared = self._share(state.client, _metadata)
+        gateway = EngineGateway(state, shard, shared, self._options, self._refill)
+        self._connections[shard[0]] = gateway
         return gateway
-
-    def _forget(self) -> None:
-        self._shared = None
 
 
 def attach(client: object, *, engine: EngineOptions | None = None, refill: int = REFILL) -> Attachment:
@@ -111,14 +95,12 @@ def attach(client: object, *, engine: EngineOptions | None = None, refill: int =
         raise ConfigurationError(
             f"attach() takes a Client or an AutoShardedClient of interactions.py, not {type(client).__name__}"
         )
-    if client in _ATTACHED:
-        raise ConfigurationError("attach() was called for this client already; call it once, with all options")
+    attachment = _ATTACHED.add(client, Attachment(engine, refill))
     _replace(importlib.import_module("interactions.api.gateway.state"))
-    attachment = _ATTACHED[client] = Attachment(EngineOptions() if engine is None else engine, refill)
     return attachment
 
 
-_ATTACHED: Final = weakref.WeakKeyDictionary[object, Attachment]()
+_ATTACHED: Final = attaching.Attachments[Attachment]()
 
 
 def _replace(module: Any) -> None:
@@ -127,7 +109,7 @@ def _replace(module: Any) -> None:
         return
 
     def new(cls: type[Any], state: Any, shard: tuple[int, int]) -> object:
-        attachment = _ATTACHED.get(state.client)
+        attachment = _ATTACHED.of(state.client)
         # For others an object of the class that was replaced; as it is none of this one, no `__init__` follows.
         return original(state, shard) if attachment is None else attachment.make(state, shard)
 

@@ -98,28 +98,17 @@ def _reason(event: Event) -> str:
 _Entry: TypeAlias = tuple[float, int, State, State, Event | tuple[object, ...], Row, tuple[Effect, ...]]
 
 
+@attrs.define(eq=False)
 class _Run:
     """Dispatches that one row has taken one after the other: a step for each of them, made when somebody reads it."""
 
-    __slots__ = ("_effects", "_gen", "_row", "_seqs", "_state", "_time", "_types")
-
-    def __init__(
-        self,
-        time: float,
-        gen: int,
-        state: State,
-        seqs: Sequence[int],
-        types: Sequence[str],
-        row: Row,
-        effects: tuple[Effect, ...],
-    ) -> None:
-        self._time = time
-        self._gen = gen
-        self._state = state
-        self._seqs = seqs
-        self._types = types
-        self._row = row
-        self._effects = effects
+    _time: float
+    _gen: int
+    _state: State
+    _seqs: Sequence[int]
+    _types: Sequence[str]
+    _row: Row
+    _effects: tuple[Effect, ...]
 
     def __len__(self) -> int:
         return len(self._seqs)

@@ -9,11 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import attrs
+import trio
 
 from tests.support.checkout import ROOT
 
@@ -80,6 +81,29 @@ def started(*arguments: str) -> Generator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
+
+
+@asynccontextmanager
+async def process(
+    *command: str | Path, env: dict[str, str], heed: Callable[[], None], cwd: Path = ROOT
+) -> AsyncGenerator[trio.Process]:
+    """As :func:`started`, for trio and within `BOUND`; `heed` is called there: a shell may have signals ignored."""
+    with trio.fail_after(BOUND):
+        running = await trio.lowlevel.open_process(
+            list(map(str, command)),
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=heed,
+        )
+        try:
+            yield running
+        finally:
+            running.kill()
+            with trio.CancelScope(shield=True):
+                await running.wait()
 
 
 def in_terminal(*arguments: str, columns: int, lines: int, **more: str) -> Ended:

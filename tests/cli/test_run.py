@@ -7,7 +7,6 @@ import json
 import re
 import signal
 import stat
-import subprocess
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -33,7 +32,8 @@ from gatewright.harness.fake import (
 from gatewright.spec.errors import ConfigurationError
 from gatewright.spec.intents import Intents
 from gatewright.transport.inflate import Compression
-from tests.cli.command import BOUND, PROGRAM, environment
+from tests.cli import command
+from tests.cli.command import PROGRAM, environment
 
 TOKEN = "MTAwMDAwMDAwMDAwMDAwMDAwMQ.run.example"
 
@@ -99,21 +99,8 @@ async def running(*arguments: str, token: str | None = TOKEN) -> AsyncGenerator[
     env.pop("DISCORD_TOKEN", None)
     if token is not None:
         env["DISCORD_TOKEN"] = token
-    with trio.fail_after(BOUND):
-        process = await trio.lowlevel.open_process(
-            [PROGRAM, "run", *arguments],
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            preexec_fn=_heed_signals,
-        )
-        try:
-            yield Running(process)
-        finally:
-            process.kill()
-            with trio.CancelScope(shield=True):
-                await process.wait()
+    async with command.process(PROGRAM, "run", *arguments, env=env, heed=_heed_signals) as process:
+        yield Running(process)
 
 
 async def status(*arguments: str, token: str | None = TOKEN) -> tuple[int, Running]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import signal
-import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -15,7 +14,8 @@ import trio
 
 from gatewright.harness.fake import FakeGateway
 from gatewright.harness.fake.payloads import BOT_ID, message
-from tests.cli.command import BOUND, environment
+from tests.cli import command
+from tests.cli.command import environment
 from tests.support.checkout import ROOT
 
 TOKEN = base64.b64encode(BOT_ID.encode()).decode().rstrip("=") + ".fake.token"
@@ -74,22 +74,17 @@ async def running(
 ) -> AsyncGenerator[Program]:
     """While it runs. Its errors fit into a pipe: nothing reads them before the end."""
     pointed = Path(__file__).with_name("pointed.py")
-    with trio.fail_after(BOUND):
-        process = await trio.lowlevel.open_process(
-            [sys.executable, str(pointed), fake.metadata_url, str(ROOT / "examples" / name), *arguments],
-            cwd=cwd,
-            env=environment(DISCORD_TOKEN=token, NO_PROXY="127.0.0.1", no_proxy="127.0.0.1", **variables),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            preexec_fn=_heed_ctrl_c,
-        )
-        try:
-            yield Program(process)
-        finally:
-            process.kill()
-            with trio.CancelScope(shield=True):
-                await process.wait()
+    async with command.process(
+        sys.executable,
+        pointed,
+        fake.metadata_url,
+        ROOT / "examples" / name,
+        *arguments,
+        env=environment(DISCORD_TOKEN=token, NO_PROXY="127.0.0.1", no_proxy="127.0.0.1", **variables),
+        heed=_heed_ctrl_c,
+        cwd=cwd,
+    ) as process:
+        yield Program(process)
 
 
 async def say(fake: FakeGateway, *texts: str) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from gatewright.harness.explore import always, edge
+import pytest
 
-BROKEN: Final = [
+from gatewright.harness.explore import Property, always, edge
+
+_BROKEN: Final = [
     always("X", "nobody gets in", "state != Door.OPEN"),
     edge("X", "it never closes", "before.state != Door.OPEN"),
     edge("X", "the bolt stays", "not does('unbolt')"),
@@ -18,3 +20,10 @@ BROKEN: Final = [
     edge("X", "counts stay", "wrong <= before.wrong"),
     edge("X", "right codes only", "event != 'code' or event.right"),
 ]
+
+
+def _text(broken: Property) -> str:
+    return broken.text
+
+
+each_broken = pytest.mark.parametrize("broken", _BROKEN, ids=_text)

@@ -18,7 +18,7 @@ from gatewright.harness.explore.mutants import mutants
 from gatewright.harness.export import SpinError, promela, run_spin
 from gatewright.harness.export.agreement import compare, compared, sampled
 from gatewright.spec.errors import TableError
-from tests.export.broken import BROKEN
+from tests.export.broken import each_broken
 from tests.support.requires import requires
 
 pytestmark = [requires("spin"), requires("cc"), pytest.mark.slow]
@@ -74,11 +74,7 @@ def test_each_first_value_is_tried() -> None:
     assert compare(door.table(), twice, Bounds()).spin_states == 34
 
 
-@pytest.mark.parametrize(
-    "broken",
-    BROKEN,
-    ids=lambda item: item.text,
-)
+@each_broken
 def test_what_does_not_hold_is_seen_by_both(broken: Property) -> None:
     environment = attrs.evolve(door.ENVIRONMENT, properties=(broken,))
     found = compare(door.table(), environment, Bounds())

@@ -13,7 +13,7 @@ from gatewright.harness.explore.mutants import mutants
 from gatewright.harness.export import tla
 from gatewright.harness.export.agreement import judged
 from gatewright.spec.errors import TableError
-from tests.export.broken import BROKEN
+from tests.export.broken import each_broken
 from tests.export.tla_reader import Found, Module, parse
 
 FEW = {"faults": 0, "commands": 0, "strict": 0, "capped": 1, "session": 2, "received": 1, "kept": 1}
@@ -61,11 +61,7 @@ def test_a_mutant_of_the_door_breaks_what_the_explorer_says() -> None:
     assert verdicts >= {"ok", "safety", "illegal"}
 
 
-@pytest.mark.parametrize(
-    "broken",
-    BROKEN,
-    ids=lambda item: item.text,
-)
+@each_broken
 def test_what_does_not_hold_is_seen(broken: Property) -> None:
     environment = attrs.evolve(door.ENVIRONMENT, properties=(broken,))
     found = read(door.table(), environment)

@@ -14,46 +14,33 @@ from trio.testing import wait_all_tasks_blocked
 from gatewright.fsm.journal import Record
 from gatewright.harness.fake import Acted, FakeGateway, Withhold
 from gatewright.harness.fake.faults import Fault, Phase
-from gatewright.spec.session import Metadata
 from gatewright.spec.states import State
 from gatewright.transport.errors import MetadataRefused, ShardFailed
-from gatewright.transport.gate import InMemoryIdentifyGate
 from gatewright.transport.metadata import HttpMetadataSource
 from gatewright.transport.seams import Slot
 from gatewright.transport.token import Token
+from tests.support.gates import AroundAGate
 from tests.support.shards import TOKEN, Streams, gateway, shard_on
 
 SETTLED = 120.0
 """Seconds without another move after which `ready` counts as kept: almost three heartbeats."""
 
 
-class SlowGate:
+class SlowGate(AroundAGate):
     """A gate that keeps everybody waiting for 2 s, so that a fault can come in `awaiting_identify_slot`.
 
     The first one waits for `first` seconds.
     """
 
     def __init__(self, first: float = 2.0) -> None:
+        super().__init__(random.Random(1).random)
         self._wait = first
-        self._inner = InMemoryIdentifyGate(random=random.Random(1).random)
 
     async def acquire(self, *, shard_id: int, on_queued: Callable[[float], None]) -> Slot:
         wait, self._wait = self._wait, 2.0
         on_queued(wait)
         await trio.sleep(wait)
-        return await self._inner.acquire(shard_id=shard_id, on_queued=on_queued)
-
-    def sent(self, slot: Slot) -> None:
-        self._inner.sent(slot)
-
-    def answered(self, slot: Slot) -> None:
-        self._inner.answered(slot)
-
-    def give_back(self, slot: Slot) -> None:
-        self._inner.give_back(slot)
-
-    def learn(self, metadata: Metadata) -> None:
-        self._inner.learn(metadata)
+        return await super().acquire(shard_id=shard_id, on_queued=on_queued)
 
 
 class Moves:

@@ -1,8 +1,12 @@
 """Writing on a connection: one writer, frames that are whole or the last, and a close frame behind what was begun."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
 import msgspec
 import pytest
 import trio
+import trio.testing
 from trio.testing import MockClock, wait_all_tasks_blocked
 from wsproto.events import CloseConnection, Ping, TextMessage
 
@@ -45,6 +49,18 @@ async def opened(at: Pair) -> None:
     await wait_all_tasks_blocked()
 
 
+@asynccontextmanager
+async def unread() -> AsyncGenerator[tuple[Pair, Blocking]]:
+    """An open connection whose peer does not read until `open` of the stream is set."""
+    ours, theirs = trio.testing.memory_stream_pair()
+    stream = Blocking(ours)
+    async with pair(client=stream) as at:
+        at.peer.stream = theirs
+        await opened(at)
+        stream.open = trio.Event()
+        yield at, stream
+
+
 async def texts(peer: Peer) -> list[str]:
     return [event.data for event in await peer.events() if isinstance(event, TextMessage)]
 
@@ -58,12 +74,7 @@ async def test_what_is_sent_arrives_whole(autojump_clock: MockClock) -> None:
 
 
 async def test_a_write_that_makes_no_end_is_reported_after_its_limit(autojump_clock: MockClock) -> None:
-    ours, theirs = trio.testing.memory_stream_pair()
-    stream = Blocking(ours)
-    async with pair(client=stream) as at:
-        at.peer.stream = theirs
-        await opened(at)
-        stream.open = trio.Event()
+    async with unread() as (at, _):
         began = trio.current_time()
         with pytest.raises(ConnectionLost):
             await at.connection.outbox.send(MEMBERS, b"{}")
@@ -73,28 +84,18 @@ async def test_a_write_that_makes_no_end_is_reported_after_its_limit(autojump_cl
 
 async def test_after_a_blocked_write_nothing_follows_on_the_stream(autojump_clock: MockClock) -> None:
     """Half a frame is out: whatever came next would be taken for the rest of it."""
-    ours, theirs = trio.testing.memory_stream_pair()
-    stream = Blocking(ours)
-    async with pair(client=stream) as at:
-        at.peer.stream = theirs
-        await opened(at)
-        stream.open = trio.Event()
+    async with unread() as (at, stream):
         at.connection.outbox.urge(Opcode.HEARTBEAT, b"{}")
         await trio.sleep(WRITE_TIMEOUT + 1)
         at.connection.outbox.urge(Opcode.HEARTBEAT, b"{}")
         at.connection.close(4900)
         stream.open.set()
         await wait_all_tasks_blocked()
-        assert len(await theirs.receive_some()) == 1
+        assert len(await at.peer.stream.receive_some()) == 1
 
 
 async def test_a_slow_write_is_waited_for(autojump_clock: MockClock) -> None:
-    ours, theirs = trio.testing.memory_stream_pair()
-    stream = Blocking(ours)
-    async with pair(client=stream) as at:
-        at.peer.stream = theirs
-        await opened(at)
-        stream.open = trio.Event()
+    async with unread() as (at, stream):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(at.connection.outbox.send, MEMBERS, b"{}")
             await trio.sleep(WRITE_TIMEOUT - 1)
@@ -104,12 +105,7 @@ async def test_a_slow_write_is_waited_for(autojump_clock: MockClock) -> None:
 
 
 async def test_a_send_that_was_begun_is_finished_although_it_is_cancelled(autojump_clock: MockClock) -> None:
-    ours, theirs = trio.testing.memory_stream_pair()
-    stream = Blocking(ours)
-    async with pair(client=stream) as at:
-        at.peer.stream = theirs
-        await opened(at)
-        stream.open = trio.Event()
+    async with unread() as (at, stream):
         async with trio.open_nursery() as nursery:
             scope = trio.CancelScope()
 
@@ -144,12 +140,7 @@ async def test_a_close_frame_has_our_code_and_is_told_when_it_left(autojump_cloc
 
 
 async def test_the_close_frame_goes_behind_a_write_that_was_begun(autojump_clock: MockClock) -> None:
-    ours, theirs = trio.testing.memory_stream_pair()
-    stream = Blocking(ours)
-    async with pair(client=stream) as at:
-        at.peer.stream = theirs
-        await opened(at)
-        stream.open = trio.Event()
+    async with unread() as (at, stream):
         at.connection.outbox.urge(Opcode.HEARTBEAT, b"{}")
         await wait_all_tasks_blocked()
         at.connection.close(4900)

@@ -17,6 +17,7 @@ from gatewright.spec.states import Cause, State
 from gatewright.transport.gate import InMemoryIdentifyGate
 from gatewright.transport.seams import GateUnavailable, Slot
 from tests.support.conforms import conforms
+from tests.support.gates import AroundAGate
 from tests.support.shards import SilentGate, close_codes, gateway, handshakes, path, shard_on
 
 INTERVAL = 41.25
@@ -72,11 +73,11 @@ class Answering:
         return self._answers[min(self.asked, len(self._answers)) - 1]
 
 
-class Refusing:
+class Refusing(AroundAGate):
     """A gate that is out for a while, and then a good one."""
 
     def __init__(self, refusals: int, *, refusal: SlotRefusal = SlotRefusal.OUTAGE, retry_after: float = 5.0) -> None:
-        self._inner = InMemoryIdentifyGate(random=lambda: 0.5)
+        super().__init__(lambda: 0.5)
         self._left = refusals
         self._answer = refusal, retry_after
         self.asked = 0
@@ -87,19 +88,7 @@ class Refusing:
         if self._left:
             self._left -= 1
             raise GateUnavailable(*self._answer)
-        return await self._inner.acquire(shard_id=shard_id, on_queued=on_queued)
-
-    def sent(self, slot: Slot) -> None:
-        self._inner.sent(slot)
-
-    def answered(self, slot: Slot) -> None:
-        self._inner.answered(slot)
-
-    def give_back(self, slot: Slot) -> None:
-        self._inner.give_back(slot)
-
-    def learn(self, metadata: Metadata) -> None:
-        self._inner.learn(metadata)
+        return await super().acquire(shard_id=shard_id, on_queued=on_queued)
 
 
 async def test_a_gate_that_is_out_is_asked_again_and_no_attempt_is_counted(autojump_clock: MockClock) -> None:

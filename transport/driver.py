@@ -55,7 +55,6 @@ from gatewright.transport.seams import (
     StreamOpener,
 )
 from gatewright.transport.token import Token
-from gatewright.transport.turnstile import turn
 from gatewright.transport.urls import UnusableUrl, parse_gateway_url
 from gatewright.transport.waiting import Latch
 
@@ -277,7 +276,6 @@ class Driver:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.cancel_scope.shield = True
-                await turn()
                 self._nursery = nursery
                 if self._ending:
                     nursery.cancel_scope.cancel()
@@ -371,7 +369,7 @@ class Driver:
                 raise NotImplementedError(f"no driver for {type(effect).__name__}")
 
     def _spawn(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
-        if self._nursery is None:  # fed before its turn has come to begin
+        if self._nursery is None:  # fed in the step in which run() was started
             self._waiting_to_start.append((function, args))
         else:
             self._nursery.start_soon(function, *args)

@@ -58,6 +58,7 @@ from gatewright.transport.seams import (
 )
 from gatewright.transport.streams import TcpStreamOpener
 from gatewright.transport.token import Token
+from gatewright.transport.turnstile import turn
 from gatewright.transport.urls import parse_gateway_url, usable_resume_url
 from gatewright.transport.verbs import CommandVerbs
 from gatewright.transport.watchdog import Watching
@@ -223,7 +224,8 @@ class Shard(CommandVerbs):
     # -- the block -------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        """Registers, and returns at once."""
+        """Registers, and returns at once; of many that are entered at once, a few in each pass of trio's loop."""
+        await turn()
         if self._driver is not None:
             raise ConfigurationError(_ONCE)
         if self._keeper is not None:

@@ -33,17 +33,21 @@ class Distant:
         return await self._inner(url)
 
 
-def shard_for(task: Task, **options: object) -> Shard:
+def seams_for(task: Task) -> dict[str, object]:
+    """What all shards of a bot share."""
     metadata = Metadata(url=task.url, max_concurrency=task.concurrency, total=100_000, remaining=100_000)
+    return {
+        "metadata": StaticMetadataSource(metadata),
+        "opener": TcpStreamOpener(ssl_context=task.ssl_context()),
+    }
+
+
+def shard_for(task: Task, **options: object) -> Shard:
     return Shard(
         TOKEN,
         intents=Intents.GUILDS | Intents.GUILD_MESSAGES,
         compress=task.compress,
-        **{
-            "metadata": StaticMetadataSource(metadata),
-            "opener": TcpStreamOpener(ssl_context=task.ssl_context()),
-            **options,
-        },
+        **({} if {"metadata", "opener"} <= options.keys() else seams_for(task)) | options,
     )
 
 
@@ -125,7 +129,7 @@ async def memory(task: Task) -> dict[str, float]:
 
 async def _hold(task: Task, done: trio.Event) -> None:
     gate = InMemoryIdentifyGate(spacing=task.spacing, slack=SLACK * task.spacing / IDENTIFY_SPACING)
-    shared = {"gate": gate, "metadata": shard_for(task)._metadata, "opener": TcpStreamOpener()}
+    shared = seams_for(task) | {"gate": gate}
     ready = 0
 
     async def hold(number: int) -> None:

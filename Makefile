@@ -83,6 +83,7 @@ soak-dispatches: $(RUN_STAMP) ## ten million dispatches through one shard, with 
 
 soak-sim: $(DEV_STAMP) ## a hundred thousand simulated lives of a shard, some cancelled at every step (docs/proof.md)
 	@$(BIN)/python -m gatewright.harness.sim --lives 100000 --cancel 40 $(ARGS)
+	@$(BIN)/python -m gatewright.harness.sim --driven 10000 $(ARGS)
 
 proof: $(DEV_STAMP) ## all layers of the proof in their long forms, and docs/proof.md from their figures (hours)
 	@$(BIN)/python -m gatewright.harness.proof $(ARGS)

@@ -83,7 +83,7 @@ def _run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-_COUNTED: Final = {"l2": "tried", "l3": "mutants", "l4": "seeds", "l5": "lives"}
+_COUNTED: Final = {"l2": "tried", "l3": "mutants", "l4": "seeds", "l5": "lives", "driven": "lives"}
 """The figure that tells where the next ones begin."""
 
 

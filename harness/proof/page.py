@@ -180,6 +180,17 @@ def _l5(figures: Figures, seconds: float) -> Iterator[str]:
     )
 
 
+def _driven(figures: Figures, _: float) -> Iterator[str]:
+    lives, actions, of = figures["lives"], figures["actions"], figures["of"]
+    yield (
+        f"{_n(lives)} lives with {_n(sum(actions.values()))} actions by {len(figures['rows'])} rows, each of them "
+        f"judged and none wrong. Of the {of['deeds']} actions with a deed {len(actions)} are among them; "
+        f"{of['own']} are the driver's own answers, and {of['reasons']} have a reason. {_n(figures['whole'])} ways "
+        f"were taken to their end, the others as far as the driver could be brought. "
+        f"{lives / figures['cpu_seconds']:.0f} lives a second of processor time."
+    )
+
+
 def _journals(figures: Figures, _: float) -> Iterator[str]:
     yield (
         f"{_n(figures['classes'])} classes and {_n(figures['steps'])} steps by {figures['rows']} rows, made anew and "
@@ -210,7 +221,8 @@ def _grades(figures: Figures, _: float) -> Iterator[str]:
     yield ""
     yield (
         f"{_n(found['sample'])} of {_n(found['of'])} mutants, drawn with seed {found['seed']}, "
-        f"{found['equivalent']} of them equivalent; {_n(found['walks'])} walks and {_n(found['lives'])} lives."
+        f"{found['equivalent']} of them equivalent; {_n(found['walks'])} walks, {_n(found['lives'])} lives"
+        + (f" and {_n(found['driven'])} driven ones." if "driven" in found else ".")
     )
 
 
@@ -221,6 +233,7 @@ _WRITERS: Final[Mapping[str, Callable[[Figures, float], Iterator[str]]]] = {
     "l3": _l3,
     "l4": _l4,
     "l5": _l5,
+    "driven": _driven,
     "journals": _journals,
     "grades": _grades,
 }

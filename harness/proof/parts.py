@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 
@@ -26,13 +26,17 @@ from gatewright.harness.explore.search import Bounds, search
 from gatewright.harness.explore.ways import Ways
 from gatewright.harness.export.agreement import compare, sampled
 from gatewright.harness.monitor import InvariantViolated
-from gatewright.harness.proof.pool import spread
+from gatewright.harness.pool import portions, spread
 from gatewright.harness.proof.record import Figures
 from gatewright.harness.sim import run as simulation
+from gatewright.harness.sim.driven_report import DrivenReport, Driving
+from gatewright.harness.sim.performing import DEEDS, OWN, REASONS
 from gatewright.harness.sim.tally import Tally
 from gatewright.harness.sim.untaken import reasons
 from gatewright.spec.table import TABLE
 from gatewright.transport.inflate import Compression
+
+_T = TypeVar("_T")
 
 ORDER_SEED: Final = 1
 """Mutants are tried in the order of this seed, so that the first so many are a fair sample of all."""
@@ -74,6 +78,15 @@ class Part:
     measure: Callable[[Task], Figures]
     counted: str = ""
     count: int = 0
+
+
+def _spread(make: Callable[[], Callable[[range], _T]], task: Task, *, portion: int) -> Iterator[_T]:
+    given = portions(task.first, task.count, portion)
+    for done, found in enumerate(spread(make, given, task.jobs), 1):
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r{done} of {len(given)} portions" if done < len(given) else "\r\x1b[K")
+            sys.stderr.flush()
+        yield found
 
 
 # -- L0 to L2 ----------------------------------------------------------------------------------------------------------
@@ -133,7 +146,7 @@ def mutated(task: Task) -> Figures:
     verdicts: Counter[str] = Counter()
     survivors: list[str] = []
     total = 0
-    for number, found in spread(_Judging, task.first, task.count, task.jobs, portion=50):
+    for number, found in _spread(_Judging, task, portion=50):
         total = number
         verdicts.update(verdict for verdict, _ in found)
         survivors += [name for verdict, name in found if verdict == "survived"]
@@ -202,7 +215,7 @@ def walked(task: Task) -> Figures:
     """The real core, by each explored row and each seed."""
     walks = steps = 0
     rows: set[str] = set()
-    for found_walks, found_steps, found_rows, astray in spread(_Walking, task.first, task.count, task.jobs, portion=2):
+    for found_walks, found_steps, found_rows, astray in _spread(_Walking, task, portion=2):
         if astray:
             raise Fault("the core went astray:\n  " + "\n  ".join(astray))
         walks += found_walks
@@ -221,10 +234,12 @@ class _Living:
 def lived(task: Task) -> Figures:
     """The real driver in simulation."""
     lived = Tally()
-    for tally in spread(_Living, task.first, task.count, task.jobs, portion=100):
+    for tally in _spread(_Living, task, portion=100):
         if tally.found:
             raise Fault("\n".join(map(str, tally.found)))
         lived.add(tally)
+    if refuted := {row: seed for row, seed in lived.rows.items() if row in reasons()}:
+        raise Fault(f"rows that are taken although a reason says that they cannot be, and by which seed: {refuted}")
     return {
         "lives": lived.lives,
         "faults": lived.faults,
@@ -235,6 +250,23 @@ def lived(task: Task) -> Figures:
         "ends": dict(lived.ends),
         "rows": sorted(lived.rows),
         "of": {"rows": len(TABLE), "excused": len(reasons())},
+    }
+
+
+def driven(task: Task) -> Figures:
+    """The real driver, driven by the actions of the exploration."""
+    report = DrivenReport()
+    for found in _spread(Driving, task, portion=25):
+        report.add(found)
+    if not report.ok:
+        raise Fault(str(report))
+    return {
+        "lives": report.lives,
+        "whole": report.whole,
+        "actions": dict(report.done),
+        "rows": sorted(report.rows),
+        "cpu_seconds": report.cpu,
+        "of": {"deeds": len(DEEDS), "own": len(OWN), "reasons": len(REASONS)},
     }
 
 
@@ -270,6 +302,7 @@ PARTS: Final[Mapping[str, Part]] = {
     "l3": Part(title="Spin", measure=spin, counted="mutants", count=50),
     "l4": Part(title="the core, walked concretely", measure=walked, counted="seeds", count=20),
     "l5": Part(title="simulated lives", measure=lived, counted="lives", count=100_000),
+    "driven": Part(title="driven lives", measure=driven, counted="lives", count=4000),
     "journals": Part(title="what journals are held against", measure=projected),
     "grades": Part(title="mutants through L4 and L5", measure=graded, counted="mutants", count=500),
 }

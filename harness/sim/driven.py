@@ -23,6 +23,7 @@ import trio
 import trio.testing
 
 from gatewright.fsm.journal import Record
+from gatewright.fsm.runtime import Runtime
 from gatewright.harness.explore.concrete import happening
 from gatewright.harness.explore.gateway import compiler
 from gatewright.harness.explore.gateway_environment import gateway_environment
@@ -43,7 +44,7 @@ from gatewright.harness.sim.performing import DEEDS, HOLDING, OWN, REASONS, Deed
 from gatewright.harness.sim.scenario import INTENTS
 from gatewright.harness.sim.scheduler import Scheduler, scheduled
 from gatewright.harness.sim.seams import RegistrationBroke
-from gatewright.harness.sim.simulation import SimulatedShard, Violation, quiet
+from gatewright.harness.sim.simulation import MOST_PASSES, SimulatedShard, Violation, quiet
 from gatewright.spec import events
 from gatewright.spec.rows import Row
 from gatewright.spec.session import Session
@@ -99,6 +100,7 @@ class Taken:
     done: Counter[str] = attrs.field(eq=False)
     """How often each action was done, and judged."""
     rows: frozenset[str]
+    passes: int
     end: State
     told: tuple[str, ...] = attrs.field(repr=False)
 
@@ -110,13 +112,22 @@ def explored(bounds: Bounds = BOUNDS) -> Ways:
     return Ways(graph)
 
 
-def drive(ways: Ways, seed: int, *, rows: tuple[Row, ...] = TABLE) -> Taken:
+def drive(
+    ways: Ways,
+    seed: int,
+    *,
+    rows: tuple[Row, ...] = TABLE,
+    runtime: Runtime | None = None,
+    most_passes: int = MOST_PASSES,
+) -> Taken:
     """Lives the life of a seed.
 
     Args:
         ways: see :func:`explored`.
         seed: draws the way, what comes after it, and the order of the tasks.
         rows: the table that the shard runs; another than the explored one must show itself.
+        runtime: what runs it, if not one that is made of the rows.
+        most_passes: after so many passes of the scheduler the life is given up, which is a violation.
 
     Raises:
         Violation: the driver went another way than the exploration, or did not come to rest, or left something behind.
@@ -126,8 +137,8 @@ def drive(ways: Ways, seed: int, *, rows: tuple[Row, ...] = TABLE) -> Taken:
     chance = random.Random(seed)
     way = _Way.drawn(ways, chance)
     clock = trio.testing.MockClock()
-    life = _Life(ways, seed, chance, way, rows, clock)
-    scheduler = Scheduler(Choices((), seed, ordinary=0.5))
+    life = _Life(ways, seed, chance, way, rows, runtime, clock, most_passes)
+    scheduler = Scheduler(Choices((), seed, ordinary=0.5), on_pass=life.before_pass)
     with quiet(), scheduled(scheduler):
         try:
             trio.run(life.live, clock=clock, instruments=scheduler.instruments)
@@ -140,6 +151,7 @@ def drive(ways: Ways, seed: int, *, rows: tuple[Row, ...] = TABLE) -> Taken:
         passed_over=way.passed_over,
         done=life.done,
         rows=frozenset(life.path.taken),
+        passes=scheduler.passes,
         end=life.end,
         told=tuple(life.told),
     )
@@ -181,7 +193,10 @@ class _Life:
     chance: random.Random
     way: _Way
     rows: tuple[Row, ...]
+    runtime: Runtime | None
     clock: trio.testing.MockClock
+    most_passes: int
+    whole: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     possible: tuple[int, ...] = ()
     left: str = ""
     records: list[Record] = attrs.field(factory=list[Record])
@@ -197,8 +212,19 @@ class _Life:
         """Something that must not be."""
         return Violation(f"driven life {self.seed}: {what}", tuple(self.told[-60:]))
 
+    def before_pass(self, number: int) -> None:
+        """Called before each pass."""
+        if number >= self.most_passes:
+            self.whole.cancel()
+
     async def live(self) -> None:
         """The whole of it, in an event loop."""
+        with self.whole:
+            await self._live()
+        if self.whole.cancelled_caught:
+            raise self.violation(f"{self.most_passes} passes were not enough: something never rests")
+
+    async def _live(self) -> None:
         tasks = trio.lowlevel.current_statistics().tasks_living
         self.possible = (self.way.root,)
         numbers = self._numbers(self.way.root)
@@ -241,7 +267,7 @@ class _Life:
             observers=[self.path],
             watch_loop=False,
         )
-        shard.rows = self.rows
+        shard.rows, shard.runtime = self.rows, self.runtime
         shard._core = shard._make_core(now=trio.current_time())
         try:
             async with trio.open_nursery() as users:

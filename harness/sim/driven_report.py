@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
+from typing import Final
 
 import attrs
 
 from gatewright.harness.explore.ways import Ways
+from gatewright.harness.pool import ended_by_request, portions, spread
 from gatewright.harness.sim.driven import drive, explored
 from gatewright.harness.sim.performing import DEEDS, OWN, REASONS
+
+_PORTION: Final = 10
+"""Seeds that a process takes at once."""
 
 
 @attrs.define
@@ -30,6 +36,19 @@ class DrivenReport:
     """What went wrong, by seed."""
     cpu: float = 0.0
     """Seconds of processor time, without the exploration's."""
+    interrupted: bool = False
+    """Whether it was ended before all lives were lived."""
+
+    def add(self, other: DrivenReport) -> None:
+        """Takes in what other lives came to."""
+        self.lives += other.lives
+        self.whole += other.whole
+        self.left += other.left
+        self.passed_over += other.passed_over
+        self.done += other.done
+        self.rows |= other.rows
+        self.found |= other.found
+        self.cpu += other.cpu
 
     @property
     def ok(self) -> bool:
@@ -45,6 +64,7 @@ class DrivenReport:
         """In the types of JSON."""
         return {
             "ok": self.ok,
+            "interrupted": self.interrupted,
             "lives": self.lives,
             "whole": self.whole,
             "left": dict(self.left.most_common()),
@@ -61,7 +81,7 @@ class DrivenReport:
         judged = self.done.total()
         lines = [
             f"{self.lives:,} driven lives, {judged:,} actions, {len(self.rows)} rows, {self.cpu:.1f} s; "
-            f"{self.whole:,} ways were taken to their end",
+            f"{self.whole:,} ways were taken to their end" + (": interrupted" if self.interrupted else ""),
             f"{len(self.done)} of {len(DEEDS)} actions with a deed were done; {len(OWN)} are the driver's own answers, "
             f"and {len(REASONS)} have a reason why no driver can be brought to them",
         ]
@@ -75,21 +95,50 @@ class DrivenReport:
         return "\n".join(lines)
 
 
-def drive_many(lives: int, *, first: int = 0, ways: Ways | None = None) -> DrivenReport:
-    """Lives the driven lives of the seeds from `first` on."""
-    ways, report = explored() if ways is None else ways, DrivenReport()
-    began = time.process_time()
-    for seed in range(first, first + lives):
-        report.lives += 1
-        try:
-            taken = drive(ways, seed)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it was found
-            report.found[seed] = f"{type(error).__name__}: {error}"
-            continue
-        report.whole += not taken.left
-        report.left.update([taken.left] if taken.left else [])
-        report.passed_over.update(taken.passed_over)
-        report.done.update(taken.done)
-        report.rows |= taken.rows
-    report.cpu = time.process_time() - began
+def drive_many(lives: int, *, first: int = 0, ways: Ways | None = None, jobs: int = 1) -> DrivenReport:
+    """Lives the driven lives of the seeds from `first` on.
+
+    Args:
+        lives: how many.
+        first: the first seed.
+        ways: what they are drawn from; explored here, or in each process, if it is not given.
+        jobs: processes.
+    """
+    report, given = DrivenReport(), portions(first, lives, _PORTION)
+    make = Driving if ways is None else lambda: Driving(ways)
+    with ended_by_request() as ended, contextlib.closing(spread(make, given, jobs)) as driven:
+        for found in driven:
+            report.add(found)
+            if ended():
+                break
+    report.interrupted = report.lives < lives
     return report
+
+
+class Driving:
+    """Lives the driven lives of some seeds.
+
+    Args:
+        ways: what they are drawn from; explored here if it is not given.
+    """
+
+    def __init__(self, ways: Ways | None = None) -> None:
+        self._ways = explored() if ways is None else ways
+
+    def __call__(self, seeds: range) -> DrivenReport:
+        """What came of them."""
+        report, began = DrivenReport(), time.process_time()
+        for seed in seeds:
+            report.lives += 1
+            try:
+                taken = drive(self._ways, seed)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it was found
+                report.found[seed] = f"{type(error).__name__}: {error}"
+                continue
+            report.whole += not taken.left
+            report.left.update([taken.left] if taken.left else [])
+            report.passed_over.update(taken.passed_over)
+            report.done.update(taken.done)
+            report.rows |= taken.rows
+        report.cpu = time.process_time() - began
+        return report

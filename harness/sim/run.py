@@ -6,7 +6,8 @@
 
 Every seed is a scenario of its own, and brings it back in any process. The run ends with status 1 when something was
 violated, when a row was taken that has a reason why it cannot be, or when, after very many lives, a row was neither
-taken nor has a reason.
+taken nor has a reason. Ctrl-C ends it after the lives that are under way, with a report of those before, and status 130
+if nothing was wrong in them.
 """
 
 from __future__ import annotations
@@ -15,19 +16,18 @@ import argparse
 import contextlib
 import gc
 import json
-import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Generator
 from typing import Final
 
 import attrs
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from gatewright.harness.sim.driven_report import drive_many
+from gatewright.harness.pool import INTERRUPTED, ended_by_request, portions, spread
+from gatewright.harness.sim.driven_report import DrivenReport, drive_many
 from gatewright.harness.sim.extras import notices
 from gatewright.harness.sim.scenario import Scenario
 from gatewright.harness.sim.scheduler import scheduling
@@ -61,7 +61,7 @@ def play(portion: Portion) -> Tally:
             scenario = Scenario.of(seed)
             for tried in cancellations(scenario) if portion.cancelled else [attempt(scenario)]:
                 if tried.life is not None:
-                    tally.count(tried.life)
+                    tally.count(seed, tried.life)
                 else:
                     small = shrink(tried.scenario, tries=_TRIES if len(tally.found) < _MADE_SMALL else 0)
                     tally.fail(failure(seed, tried, small))
@@ -118,9 +118,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     if args.driven:
-        driven = drive_many(args.driven, first=args.first)
+        driven = drive_many(args.driven, first=args.first, jobs=max(args.jobs, 1))
         print(json.dumps(driven.as_dict()) if args.json else driven)
-        return 0 if driven.ok else 1
+        return _status(driven)
     if args.seed is not None:
         return _one(attrs.evolve(Scenario.of(args.seed), cancel_at=args.cancel_at), args.seed)
     if args.cancel_at is not None:
@@ -131,7 +131,13 @@ def main(argv: list[str] | None = None) -> int:
         print(f"notice: {notice}", file=sys.stderr)
     report = run(first=args.first, lives=args.lives, cancel=min(args.cancel, args.lives), jobs=max(args.jobs, 1))
     print(json.dumps(report.as_dict()) if args.json else report)
-    return 0 if report.ok else 1
+    return _status(report)
+
+
+def _status(report: Report | DrivenReport) -> int:
+    if not report.ok:
+        return 1
+    return INTERRUPTED if report.interrupted else 0
 
 
 def _count(text: str) -> int:
@@ -162,17 +168,24 @@ def run(*, first: int, lives: int, cancel: int = 0, jobs: int = 1) -> Report:
     """
     began = time.perf_counter()
     plain, cancelled = Tally(), Tally()
-    seeds = range(first, first + lives)
-    portions = [Portion(seeds[start : start + PORTION]) for start in range(0, lives, PORTION)]
-    portions += [Portion(seeds[start : start + 1], cancelled=True) for start in range(cancel)]
-    with _progress() as progress:
+    given = [Portion(seeds) for seeds in portions(first, lives, PORTION)]
+    given += [Portion(seeds, cancelled=True) for seeds in portions(first, cancel, 1)]
+    left = len(given)
+    with (
+        _progress() as progress,
+        ended_by_request() as ended,
+        contextlib.closing(spread(_player, given, jobs)) as played,
+    ):
         done = progress.add_task("lives", total=lives)
-        ended = progress.add_task("cancelled", total=cancel, visible=cancel > 0)
-        for portion, tally in zip(portions, _played(portions, jobs), strict=True):
+        cut = progress.add_task("cancelled", total=cancel, visible=cancel > 0)
+        for portion, tally in zip(given, played, strict=False):
             (cancelled if portion.cancelled else plain).add(tally)
-            progress.advance(ended if portion.cancelled else done, len(portion.seeds))
+            progress.advance(cut if portion.cancelled else done, len(portion.seeds))
             for found in tally.found:
                 print(found, file=sys.stderr, flush=True)
+            left -= 1
+            if ended():
+                break
     return Report(
         first=first,
         lives=plain,
@@ -180,16 +193,13 @@ def run(*, first: int, lives: int, cancel: int = 0, jobs: int = 1) -> Report:
         cancelled_scenarios=cancel,
         jobs=jobs,
         took=time.perf_counter() - began,
+        interrupted=left > 0,
         scheduling=scheduling().value,
     )
 
 
-def _played(portions: list[Portion], jobs: int) -> Iterator[Tally]:
-    if jobs == 1:
-        yield from map(play, portions)
-        return
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(play, portions)
+def _player() -> Callable[[Portion], Tally]:
+    return play
 
 
 def _progress() -> Progress:

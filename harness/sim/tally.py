@@ -55,11 +55,12 @@ class Tally:
     cpu: float = 0.0
     """Seconds of processor time, all processes together."""
     ends: Counter[str] = attrs.field(factory=Counter[str])
-    rows: set[str] = attrs.field(factory=set[str])
+    rows: dict[str, int] = attrs.field(factory=dict[str, int])
+    """Rows that were taken, each with the first seed whose life took it."""
     found: list[Found] = attrs.field(factory=list[Found])
 
-    def count(self, life: Life) -> None:
-        """Takes in a life in which nothing was wrong."""
+    def count(self, seed: int, life: Life) -> None:
+        """Takes in the life of a seed, in which nothing was wrong."""
         self.lives += 1
         self.faults += life.faults
         self.few += life.faults < FEWEST_FAULTS
@@ -67,7 +68,8 @@ class Tally:
         self.passes += life.passes
         self.seconds += life.seconds
         self.ends[life.end.value] += 1
-        self.rows |= life.rows
+        for row in life.rows:
+            self.rows.setdefault(row, seed)
 
     def fail(self, found: Found) -> None:
         """Takes in a life in which something was."""
@@ -84,7 +86,7 @@ class Tally:
         self.seconds += other.seconds
         self.cpu += other.cpu
         self.ends += other.ends
-        self.rows |= other.rows
+        self.rows = {**other.rows, **self.rows}
         self.found += other.found
 
 
@@ -109,15 +111,17 @@ class Report:
     jobs: int
     took: float
     """Seconds on the wall."""
+    interrupted: bool = False
+    """Whether it was ended before all lives were lived."""
     scheduling: str
     enough: int = ENOUGH
     rows: tuple[str, ...] = tuple(row.id for row in TABLE)
     reasons: Mapping[str, str] = attrs.field(factory=reasons)
 
     @property
-    def taken(self) -> frozenset[str]:
-        """Ids of the rows that some life took."""
-        return frozenset(self.lives.rows | self.cancelled.rows)
+    def taken(self) -> Mapping[str, int]:
+        """Ids of the rows that some life took, each with a seed whose life took it."""
+        return {**self.cancelled.rows, **self.lives.rows}
 
     @property
     def justified(self) -> list[str]:
@@ -136,7 +140,7 @@ class Report:
     @property
     def refuted(self) -> list[str]:
         """Rows that were taken, although a reason says that they cannot be."""
-        return sorted(self.taken & set(self.reasons))
+        return sorted(self.taken.keys() & self.reasons.keys())
 
     @property
     def violations(self) -> list[Found]:
@@ -158,6 +162,7 @@ class Report:
         lives, cancelled = self.lives, self.cancelled
         return {
             "ok": self.ok,
+            "interrupted": self.interrupted,
             "first": self.first,
             "lives": lives.lives,
             "jobs": self.jobs,
@@ -178,7 +183,7 @@ class Report:
                 "taken": len(self.taken),
                 "justified": len(self.justified),
                 "missing": self.missing,
-                "taken_against_a_reason": self.refuted,
+                "taken_against_a_reason": {row: self.taken[row] for row in self.refuted},
                 "total": len(self.rows),
                 "missing_rows_fail": self.rows_count,
             },
@@ -191,7 +196,8 @@ class Report:
         lives, cancelled = self.lives, self.cancelled
         last = self.first + lives.lives - 1
         said = [
-            f"{lives.lives:,} lives (seeds {self.first} to {last}), {_violations(lives)}",
+            f"{lives.lives:,} lives (seeds {self.first} to {last}), {_violations(lives)}"
+            + (": interrupted" if self.interrupted else ""),
             f"  {_per(lives.lives + cancelled.lives, self.took):.0f} a second in {self.jobs} processes, "
             f"{_per(lives.lives, lives.cpu):.1f} a second of processor time; {lives.seconds / _DAY:.1f} virtual days",
             f"  {_per(lives.faults, lives.lives):.1f} faults a life; {lives.few} lives ended before their third fault",
@@ -208,7 +214,8 @@ class Report:
             f"{len(self.rows)} in all"
         )
         if self.refuted:
-            said += ["  taken, although a reason says that they cannot be:", *_listed(self.refuted)]
+            said.append("  taken, although a reason says that they cannot be:")
+            said += _listed(f"{row} (seed {self.taken[row]})" for row in self.refuted)
         if self.missing:
             if self.rows_count:
                 said += ["  neither taken nor with a reason:", *_listed(self.missing)]

@@ -14,10 +14,10 @@ import pytest
 
 from gatewright.harness.explore import gateway_projection
 from gatewright.harness.explore.gateway_environment import gateway_environment
+from gatewright.harness.pool import portions, spread
 from gatewright.harness.proof import command, page, parts, record
 from gatewright.harness.proof.invariants import BEYOND, PARTLY
 from gatewright.harness.proof.parts import PARTS, Part, Task
-from gatewright.harness.proof.pool import spread
 from gatewright.harness.proof.record import Measured
 from gatewright.spec.errors import ConfigurationError
 from gatewright.spec.invariants import INVARIANTS
@@ -144,7 +144,7 @@ class Doubling:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_numbers_are_spread_over_processes_and_come_in_order(jobs: int) -> None:
-    found = list(spread(Doubling, 3, 5, jobs, portion=2))
+    found = list(spread(Doubling, portions(3, 5, 2), jobs))
     assert found == [[6, 8], [10, 12], [14]]
 
 

@@ -39,6 +39,13 @@ def test_the_driver_stands_where_the_exploration_says_after_each_action(ways: Wa
     assert len(report.rows) > 150
 
 
+@pytest.mark.slow
+def test_two_processes_find_what_one_finds() -> None:
+    one, two = (drive_many(20, first=30, jobs=jobs).as_dict() for jobs in (1, 2))
+    del one["cpu"], two["cpu"]
+    assert one == two
+
+
 def test_a_life_is_the_same_whenever_it_is_lived(ways: Ways) -> None:
     assert drive(ways, 5).told == drive(ways, 5).told != drive(ways, 6).told
 

@@ -1,10 +1,12 @@
 """Long runs of simulated lives: what they count, what they say, and how they end."""
 
 import json
+import signal
 from collections.abc import Callable
 
 import pytest
 
+from gatewright.harness.pool import INTERRUPTED
 from gatewright.harness.sim import Scenario, attempt, run
 from gatewright.harness.sim.run import Portion, main, play
 from gatewright.harness.sim.simulation import Attempt
@@ -32,7 +34,7 @@ def report(lives: Tally, cancelled: Tally | None = None) -> Report:
 
 
 def all_rows() -> Tally:
-    return Tally(lives=100, rows={"taken"})
+    return Tally(lives=100, rows={"taken": 3})
 
 
 def test_the_command_runs_seeds_and_brings_one_back(capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,6 +61,26 @@ def test_two_processes_find_what_one_finds(monkeypatch: pytest.MonkeyPatch) -> N
             del told[measured]
     assert one == two
     assert one["lives"] == 25
+
+
+def test_ctrl_c_ends_a_run_after_the_lives_under_way_with_a_report_of_those_before(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run, "PORTION", 2)
+    lived = run.play
+
+    def interrupted(portion: Portion) -> Tally:
+        if 4 in portion.seeds:
+            signal.raise_signal(signal.SIGINT)
+        return lived(portion)
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(run, "play", interrupted)
+    assert main(["--lives", "100", "--jobs", "1"]) == INTERRUPTED
+    out, err = capsys.readouterr()
+    assert "6 lives (seeds 0 to 5), 0 violations: interrupted" in out
+    assert "press Ctrl-C again" in err
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_json_says_the_same_as_the_text(capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,13 +148,14 @@ def test_a_row_neither_taken_nor_with_a_reason_fails_a_long_run_only() -> None:
 
 
 def test_a_reason_for_a_row_that_is_taken_fails_any_run() -> None:
-    refuted = report(Tally(lives=1, rows={"taken", "reasoned"}))
+    refuted = report(Tally(lives=1, rows={"taken": 3, "reasoned": 4}))
     assert refuted.refuted == ["reasoned"]
+    assert "    reasoned (seed 4)" in str(refuted)
     assert not refuted.ok
 
 
 def test_rows_and_violations_of_cancelled_lives_count() -> None:
-    assert report(Tally(lives=100), Tally(rows={"taken"})).missing == []
+    assert report(Tally(lives=100), Tally(rows={"taken": 3})).missing == []
     found = Found(seed=4, cancel_at=17, error="it broke", scenario="Scenario()")
     broken = report(all_rows(), Tally(lives=1, found=[found]))
     assert not broken.ok

@@ -240,7 +240,7 @@ def run_tests(checkout: Path, tests: Sequence[str], *, keep_bytecode: bool = Fal
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=540,
     )
     return done.returncode, done.stdout + done.stderr
 

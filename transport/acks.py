@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import heapq
+from collections.abc import Sized
 from typing import Final, Literal, TypeAlias
 
 from gatewright.spec.errors import ConfigurationError
@@ -70,7 +71,8 @@ class Acks:
     it is delivered. Nothing here waits, and nothing goes back.
 
     As long as dispatches come without a gap and are taken and handled in order, which is nearly always, three numbers
-    say it all. What is out of order is kept dispatch by dispatch, until all that has come is handled.
+    say it all. What is out of order is kept dispatch by dispatch, until all that has come is handled. While all is in
+    order, a consumer need not even say what it takes: how many are left in its hand does (:meth:`lend`).
 
     Args:
         spanning: whether :attr:`unhandled` counts what was handled out of order as well, until the committed sequence
@@ -78,7 +80,8 @@ class Acks:
     """
 
     __slots__ = (
-        "_committed", "_first", "_heap", "_marks", "_noted", "_session_id", "_spanning", "_spare", "_taken", "unhandled"
+        "_committed", "_first", "_hand", "_heap", "_left", "_marks", "_noted", "_session_id", "_spanning", "_spare",
+        "_taken", "_unhandled",
     )  # fmt: skip
 
     def __init__(self, *, spanning: bool = False) -> None:
@@ -93,16 +96,26 @@ class Acks:
         self._heap: list[int] = []
         self._marks: dict[int, _Mark] = {}
         self._spare = 0
-        self.unhandled = 0
+        self._unhandled = 0
+        # What was lent, and how many of them are not yet counted as taken.
+        self._hand: Sized | None = None
+        self._left = 0
+
+    @property
+    def unhandled(self) -> int:
         """How many dispatches were taken and are not handled; if `spanning`, with those that were since the oldest."""
+        self._catch_up()
+        return self._unhandled
 
     def committed(self, session_id: str) -> int | None:
         """The committed sequence of a session; ``None`` when nothing of it was handled."""
+        self._catch_up()
         return self._committed if self._session_id == session_id else None
 
     @property
     def oldest(self) -> int | None:
         """The oldest sequence that was taken and is not handled, when nothing older still waits; else ``None``."""
+        self._catch_up()
         if not self._heap:
             return self._first if self._first <= self._taken else None
         return self._heap[0] if self._marks[self._heap[0]] is _TAKEN else None
@@ -132,6 +145,35 @@ class Acks:
             return True
         return False
 
+    def may_lend(self, waiting: int) -> bool:
+        """Whether the `waiting` dispatches are in order, and only what was taken last is not handled."""
+        return not self._heap and self._first == self._taken and waiting == self._noted - self._taken
+
+    def lend(self, hand: Sized) -> None:
+        """Leaves the next dispatches, which are in `hand`, to the consumer that took the last one; see `may_lend`.
+
+        Whenever it takes one out of its hand, the one before is handled; nothing more has to be said. From here to
+        :meth:`take_back` only :meth:`note_run` and :meth:`handle` may be called, and whatever asks.
+        """
+        self._hand, self._left = hand, len(hand)
+
+    def take_back(self) -> None:
+        """Ends what :meth:`lend` began; what is left in the hand waits."""
+        self._catch_up()
+        self._hand = None
+
+    def _catch_up(self) -> None:
+        if self._hand is None:
+            return
+        taken = self._left - len(self._hand)
+        if taken:
+            self._left -= taken
+            self._taken += taken
+            if self._first < self._taken:  # else the one before was handled before that
+                self._committed = self._taken - 1
+            self._first = self._taken
+            self._unhandled = 1
+
     def take(self, session_id: str, seq: int) -> None:
         """A dispatch that waited is in a consumer's hands."""
         if session_id != self._session_id:
@@ -141,12 +183,12 @@ class Acks:
                 return
             if seq == self._taken + 1:
                 self._taken = seq
-                self.unhandled += 1
+                self._unhandled += 1
                 return
             self._spread()
         if self._marks.get(seq) is _WAITING:
             self._marks[seq] = _TAKEN
-            self.unhandled += 1
+            self._unhandled += 1
 
     def take_run(self, count: int, waiting: int) -> bool:
         """:meth:`take` for the next `count` of the `waiting` dispatches; whether that was possible in one go."""
@@ -154,7 +196,7 @@ class Acks:
         if self._heap or waiting != self._noted - self._taken:
             return False
         self._taken += count
-        self.unhandled += count
+        self._unhandled += count
         return True
 
     def handle_run(self, session_id: str, first: int, last: int, count: int) -> bool:
@@ -168,11 +210,13 @@ class Acks:
             return False
         self._committed = last
         self._first = last + 1
-        self.unhandled = 0
+        self._unhandled = 0
         return True
 
     def handle(self, session_id: str, seq: int) -> None:
         """A dispatch that was taken has been handled; once is enough, and again does no harm."""
+        if self._hand is not None:
+            self._catch_up()
         if session_id != self._session_id:
             return
         if not self._heap:
@@ -181,7 +225,7 @@ class Acks:
             if seq == self._first:
                 self._committed = seq
                 self._first = seq + 1
-                self.unhandled -= 1
+                self._unhandled -= 1
                 return
             self._spread()
         if self._marks.get(seq) is _TAKEN:
@@ -190,22 +234,8 @@ class Acks:
             else:
                 self._marks[seq] = _LET_GO
                 self._spare += 1
-                self.unhandled -= 1
+                self._unhandled -= 1
             self._settle()
-
-    def move_on(self, session_id: str, handled: int, taken: int) -> None:
-        """:meth:`handle` and then :meth:`take`, which is what a consumer does with nearly every dispatch."""
-        if (
-            handled == self._first == self._taken  # so that nothing is out of order: see `_spread`
-            and taken == handled + 1
-            and taken <= self._noted
-            and session_id == self._session_id
-        ):
-            self._committed = handled
-            self._first = self._taken = taken
-        else:
-            self.handle(session_id, handled)
-            self.take(session_id, taken)
 
     def let_go(self, session_id: str, seq: int) -> None:
         """A dispatch that waited will reach no consumer, and counts as handled."""
@@ -229,7 +259,7 @@ class Acks:
         self._first, self._taken, self._noted = 0, -1, -1
         self._heap.clear()
         self._marks.clear()
-        self._spare = self.unhandled = 0
+        self._spare = self._unhandled = 0
 
     def _spread(self) -> None:
         """From here on each dispatch is kept by itself, because something is out of order."""
@@ -247,7 +277,7 @@ class Acks:
             seq = heapq.heappop(heap)
             del marks[seq]
             if mark is _HANDLED:
-                self.unhandled -= 1
+                self._unhandled -= 1
             else:
                 self._spare -= 1
             if self._committed is None or seq > self._committed:

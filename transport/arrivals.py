@@ -15,11 +15,11 @@ from typing import Final, Protocol, cast
 
 import trio
 
-PORTION: Final = 64 * 1024
+PORTION: Final = 96 * 1024
 COMPRESSED_PORTION: Final = 16 * 1024
-"""Bytes that one read takes at most: more than a hundred messages of usual size, and as many that are compressed.
+"""Bytes that one read takes at most: two hundred messages of usual size, and as many that are compressed.
 
-Consumers take about two hundred between two reads; if a read brought more, their queue would fill up in each flood.
+Consumers take 256 between two reads; if a read brought more, their queue would fill up in each flood.
 """
 
 _RECORD_BYTES: Final = 16 * 1024

@@ -98,7 +98,7 @@ _decode_ready = msgspec.json.Decoder(_ReadyData).decode
 class Run:
     """Ordinary dispatches that came one after the other: themselves, and in columns what others look at in each.
 
-    `size` is how many bytes of data they have in all.
+    `size` is how many bytes of data they have in all, at most: it may be that of their messages.
     """
 
     dispatches: list[Dispatch]
@@ -109,9 +109,12 @@ class Run:
     def cut(self, place: int) -> tuple[Run, Run]:
         """The first dispatches, as many as `place` says, and the rest."""
         ends = (slice(place), slice(place, None))
-        first, rest = (Run(self.dispatches[end], self.seqs[end], self.types[end], 0) for end in ends)
-        size = sum(dispatch.size for dispatch in first.dispatches)
-        return attrs.evolve(first, size=size), attrs.evolve(rest, size=self.size - size)
+        first, rest = (
+            Run(some, self.seqs[end], self.types[end], sum(dispatch.size for dispatch in some))
+            for end in ends
+            for some in (self.dispatches[end],)
+        )
+        return first, rest
 
 
 def decode_run(
@@ -124,7 +127,7 @@ def decode_run(
     Args:
         messages: whole messages, after inflation.
         origin: of the dispatches.
-        checked: whether those in bytes are UTF-8 for sure.
+        checked: whether all are bytes, and UTF-8 for sure.
         most: how many dispatches are wanted.
         most_bytes: of how many bytes; the last one may have more.
     """
@@ -145,12 +148,14 @@ def decode_run(
         if extraordinary in types:
             del types[types.index(extraordinary) :]
             del dispatches[len(types) :]
-    sizes = [len(dispatch._raw) for dispatch in dispatches]
-    size = sum(sizes)
+    if checked and len(types) == len(some):
+        size = sum(map(len, some))
+    else:
+        size = sum([len(dispatch._raw) for dispatch in dispatches])
     if size >= most_bytes:
         taken = size = 0
-        while taken < len(sizes) and size < most_bytes:
-            size += sizes[taken]
+        while taken < len(dispatches) and size < most_bytes:
+            size += dispatches[taken].size
             taken += 1
         del dispatches[taken:], types[taken:]
     for dispatch in dispatches:

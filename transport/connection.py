@@ -65,7 +65,7 @@ class Host(Protocol):
     def receive(self, gen: int, messages: list[str | bytes], *, checked: bool) -> bool:
         """Takes messages of the peer out of the list; whether reading may go on.
 
-        If not, it does after `room`, with those that are left. `checked` says that those in bytes are UTF-8 for sure.
+        If not, it does after `room`, with those that are left. `checked` says that all are bytes, and UTF-8.
         """
         ...
 

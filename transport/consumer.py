@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final, Self
 
@@ -28,7 +29,7 @@ class EventStream:
         ack: when a dispatch counts as handled.
     """
 
-    __slots__ = ("_asking", "_auto", "_closed", "_failure", "_mailbox", "_open", "_taken", "_types")
+    __slots__ = ("_asking", "_auto", "_closed", "_failure", "_mailbox", "_open", "_taken", "_types", "hand")
 
     def __init__(
         self, mailbox: Mailbox, *, failure: Callable[[], Exception | None], types: frozenset[str] | None, ack: Ack
@@ -38,6 +39,8 @@ class EventStream:
         self._types = types
         self._auto = ack is Ack.AUTO
         self._taken: Dispatch | None = None
+        self.hand: deque[Dispatch] | None = None
+        """What the mailbox has lent; see :class:`~gatewright.transport.mailbox.Mailbox`."""
         self._asking = False
         self._open = False
         self._closed = False
@@ -54,6 +57,10 @@ class EventStream:
             ShardFailed: the shard failed, and nothing is left.
             ConsumerBusy: another task waits on this stream, or a stream with other types is open.
         """
+        hand = self.hand
+        if hand:  # nothing of what follows can have changed since this was lent, or it had been called back
+            self._taken = lent = hand.popleft()
+            return lent
         if self._closed:
             raise StopAsyncIteration
         if self._asking:
@@ -69,7 +76,7 @@ class EventStream:
         if found is None:
             self._asking = True
             try:
-                found = await self._mailbox.take(self._types, after=self._taken)
+                found = await mailbox.take(self._types, after=self._taken)
             finally:
                 self._asking = False
         if found is None:
@@ -80,6 +87,8 @@ class EventStream:
             raise StopAsyncIteration
         if self._auto:
             self._taken = found
+            if self._types is None:
+                mailbox.lend(self)
         return found
 
     def close(self) -> None:

@@ -171,7 +171,7 @@ class Driver:
         """Takes messages of the peer on generation `gen`, a burst; whether reading may go on, or waits for `room`.
 
         Those that were taken are gone from the list; when it waits, the others were not looked at. `checked` says that
-        those in bytes are UTF-8 for sure.
+        all are bytes, and UTF-8.
         """
         core, mailbox = self.core, self.mailbox
         now = self._clock()

@@ -56,11 +56,11 @@ class FrameSplitter:
     Args:
         limit: bytes that a message may have on the wire.
         encoded: leave a text in its bytes, which are UTF-8. For those who do not tell texts from other messages, and
-            would only encode it again. One that comes in fragments is a string all the same.
+            would only encode it again.
 
     Attributes:
         over: whether a close frame or a malformed one has passed: nothing after it is a message.
-        binary: whether there was a message that is no text: then what is found as bytes need not be UTF-8.
+        binary: whether there was a message that is no text, and need not be UTF-8.
     """
 
     __slots__ = (
@@ -202,8 +202,8 @@ class FrameSplitter:
         if (first & ~_FIN == _CONTINUATION) is not (fragments is not None):
             return self._end(_MISPLACED)
         if fragments is None:
-            fragments = _Fragments(text=first & ~_FIN == _TEXT)
-            self.binary |= not fragments.text
+            fragments = _Fragments(text=first & ~_FIN == _TEXT, encoded=self._encoded)
+            self.binary |= first & ~_FIN == _BINARY
         if self._void or fragments.size + length > self._limit:
             if not self._void:
                 self._void = True
@@ -236,13 +236,12 @@ class FrameSplitter:
 class _Fragments:
     """A message that comes in several frames. Its text is checked fragment by fragment, as far as it has come."""
 
-    __slots__ = ("_decoder", "_parts", "_texts", "size", "text")
+    __slots__ = ("_decoder", "_parts", "_texts", "size")
 
-    def __init__(self, *, text: bool) -> None:
-        self.text = text
+    def __init__(self, *, text: bool, encoded: bool) -> None:
         self.size = 0
         self._decoder = codecs.getincrementaldecoder("utf-8")() if text else None
-        self._texts: list[str] = []
+        self._texts: list[str] | None = [] if text and not encoded else None
         self._parts: list[bytes] = []
 
     def add(self, payload: bytes, *, final: bool) -> str | bytes | None:
@@ -252,11 +251,12 @@ class _Fragments:
             UnicodeDecodeError: it is a text, and not UTF-8.
         """
         self.size += len(payload)
-        if self._decoder is None:
-            self._parts.append(payload)
-            return b"".join(self._parts) if final else None
-        self._texts.append(self._decoder.decode(payload, final))
-        return "".join(self._texts) if final else None
+        text = "" if self._decoder is None else self._decoder.decode(payload, final)
+        if self._texts is not None:
+            self._texts.append(text)
+            return "".join(self._texts) if final else None
+        self._parts.append(payload)
+        return b"".join(self._parts) if final else None
 
 
 def _long_length(data: bytes, position: int, start: int) -> int:

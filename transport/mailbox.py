@@ -6,10 +6,11 @@ the consumer has handled is remembered as the committed sequence, with which a s
 
 from __future__ import annotations
 
+import itertools
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 
@@ -29,8 +30,23 @@ class ConsumerBusy(GatewrightError):
     """Two consumers ask for dispatches in ways that do not go together; the message says how they would."""
 
 
+_FEW: Final = 4
+"""Dispatches that are taken one by one sooner than they are lent."""
+
+
+class Holder(Protocol):
+    """A consumer that can be lent dispatches."""
+
+    hand: deque[Dispatch] | None
+    """What it may take from on the left without asking, as long as there is something in it."""
+
+
 class Mailbox:
     """A queue of dispatches, and what became of them.
+
+    Asking for one, with all that may have happened since the last, costs several times what taking it costs. So a
+    consumer that takes one after the other, and is the only one that does, is lent the rest of its turn (:meth:`lend`).
+    Whatever may change what it is to get calls that back first, and then everything is as if it had not been lent.
 
     Args:
         queue: its bounds, and what happens at them.
@@ -40,9 +56,9 @@ class Mailbox:
     """
 
     __slots__ = (
-        "__weakref__", "_abandoned", "_asleep", "_bytes", "_closed", "_held_back", "_lot", "_most_bytes",
-        "_most_events", "_on_stuck", "_origin", "_pauses", "_push", "_queue", "_room", "_self", "_told", "_turns",
-        "_unfiltered", "_wanted", "acks", "bounds", "dropped", "filtered", "overflowed", "streams", "window",
+        "__weakref__", "_abandoned", "_asleep", "_bytes", "_closed", "_held_back", "_lent", "_loose", "_lot",
+        "_most_bytes", "_most_events", "_on_stuck", "_origin", "_pauses", "_push", "_queue", "_room", "_self", "_told",
+        "_turns", "_unfiltered", "_wanted", "acks", "bounds", "dropped", "filtered", "overflowed", "streams", "window",
     )  # fmt: skip
 
     def __init__(
@@ -58,7 +74,9 @@ class Mailbox:
         self.overflowed = False
         """Whether a dispatch came that there was no room for, and the policy is to fail."""
         self._queue: deque[Dispatch] = deque()
+        self._lent: deque[Dispatch] | None = None
         self._bytes = 0
+        self._loose = False  # fewer bytes than that may wait; they are counted when it matters
         self._lot = trio.lowlevel.ParkingLot()
         self._asleep = False  # whether anybody may be in there: cheaper to ask than the lot
         self._room = Lot()
@@ -79,11 +97,14 @@ class Mailbox:
         self._push: Callable[[], None] | None = None
 
     def __len__(self) -> int:
-        return len(self._queue)
+        return len(self._queue) if self._lent is None else len(self._queue) + len(self._lent)
 
     @property
     def bytes(self) -> int:
         """How many bytes wait."""
+        if self._loose:
+            self._bytes = sum(len(dispatch._raw) for dispatch in itertools.chain(self._lent or (), self._queue))
+            self._loose = self._lent is not None
         return self._bytes
 
     # -- the reader's end ------------------------------------------------------------------------------------------
@@ -98,11 +119,11 @@ class Mailbox:
     @property
     def full(self) -> bool:
         """Whether the reader has to wait before it reads on."""
-        bounds = self.bounds
-        return self._pauses and (len(self._queue) >= bounds.events or self._bytes >= bounds.bytes)
+        return self._pauses and (len(self) >= self._most_events or self._heavy)
 
     def put(self, dispatch: Dispatch) -> bool:
         """Adds a dispatch; never blocks. Whether the reader has to look at :attr:`full` and :attr:`overflowed`."""
+        self._call_back()
         self.acks.note(dispatch.origin.session_id, dispatch.seq)
         if self._wanted is not None and dispatch.type not in self._wanted:
             self._pass_over(dispatch)
@@ -120,7 +141,7 @@ class Mailbox:
         return True
 
     def put_run(self, run: list[Dispatch], size: int) -> bool:
-        """As :meth:`put` for each of `run`: one session's, in ascending order, with `size` bytes in all.
+        """As :meth:`put` for each of `run`: one session's, in ascending order, with at most `size` bytes in all.
 
         There must have been :attr:`room` for all of them, or for all but the last.
         """
@@ -131,15 +152,17 @@ class Mailbox:
             return bounded
         first, last = run[0], run[-1]
         if not self.acks.note_run(first.origin.session_id, first.seq, last.seq, len(run)):
+            self._call_back()
             for dispatch in run:
                 self.acks.note(dispatch.origin.session_id, dispatch.seq)
         queue = self._queue
         queue.extend(run)
         self._bytes += size
+        self._loose = True
         if self._asleep:
             self._lot.unpark(count=len(run))
             self._asleep = bool(self._lot)
-        if len(queue) < self._most_events and self._bytes < self._most_bytes:
+        if len(self) < self._most_events and self._bytes < self._most_bytes:
             return False
         if not self._pauses:
             self._bound()
@@ -150,7 +173,8 @@ class Mailbox:
         """How many dispatches may come before the reader has to look at the bounds again, and of how many bytes."""
         if self.bounds.policy is QueuePolicy.DROP_OLDEST and self._push is None:
             return self._most_events, self._most_bytes  # whatever comes takes the place of what is there
-        return max(self._most_events - len(self._queue), 1), max(self._most_bytes - self._bytes, 1)
+        waiting = self._bytes if 2 * self._bytes < self._most_bytes else self.bytes
+        return max(self._most_events - len(self), 1), max(self._most_bytes - waiting, 1)
 
     def flush(self) -> None:
         """Hands what waits to a sink, if there is one that wants it. Runs its code; it raises nothing."""
@@ -159,6 +183,7 @@ class Mailbox:
 
     async def wait_for_room(self) -> None:
         """Waits until half of it is free, so that reading does not stutter from one event to the next."""
+        self._call_back()
         while not self._half_empty:
             self._held_back = True
             await self._room.park()
@@ -209,24 +234,44 @@ class Mailbox:
 
     def take_now(self, types: frozenset[str] | None = None, after: Dispatch | None = None) -> Dispatch | None:
         """What `take` would give at once, or ``None`` if it would wait or give others their turn first."""
+        if self._lent is not None:
+            self._call_back()
         if not self._turns or not self._queue or self._abandoned or self.window is not None:
             return None
         self._turns -= 1
-        if types is not None or after is None:
-            if after is not None:
-                self.acks.handle(after.origin.session_id, after.seq)
-            return self._next(types)
-        dispatch = self._queue.popleft()
-        self._bytes -= len(dispatch._raw)
-        session_id = dispatch.origin.session_id
-        if session_id == after.origin.session_id:
-            self.acks.move_on(session_id, after.seq, dispatch.seq)
-        else:
+        if after is not None:
             self.acks.handle(after.origin.session_id, after.seq)
-            self.acks.take(session_id, dispatch.seq)
-        if self._held_back and self._half_empty:
-            self._let_in()
-        return dispatch
+        return self._next(types)
+
+    def lend(self, holder: Holder) -> None:
+        """Lends what waits to a consumer that has just taken one of any type, as many as are left of the turn.
+
+        It is as if it took them by :meth:`take_now`, each `after` the one before. Where that is not so simple, where
+        the reader waits for room, and for a few, nothing is lent.
+        """
+        queue = self._queue
+        count = min(len(queue), self._turns)
+        if (
+            count < _FEW
+            or self._lent is not None
+            or self._held_back
+            or self.streams
+            or self.window is not None
+            or self._push is not None
+            or self._abandoned
+            or not self.acks.may_lend(len(queue))
+        ):
+            return
+        hand = deque[Dispatch]() if holder.hand is None else holder.hand
+        if count < len(queue):
+            hand.extend([queue.popleft() for _ in range(count)])
+        else:
+            queue, hand = hand, queue
+        self.acks.lend(hand)
+        self._turns -= count
+        self._loose = True
+        self._lent = holder.hand = hand
+        self._queue = queue
 
     def handle(self, dispatch: Dispatch) -> None:
         """A dispatch that was taken has been handled. Again, or of a session that is over, it says nothing."""
@@ -237,6 +282,7 @@ class Mailbox:
 
     def abandon(self, dispatch: Dispatch) -> None:
         """Its stream is gone, and cannot say that it was handled: it counts as that when anybody asks for another."""
+        self._call_back()
         self._abandoned.append(dispatch)
 
     def attach(self, push: Callable[[], None], types: frozenset[str] | None) -> None:
@@ -247,6 +293,7 @@ class Mailbox:
         """
         if self._push is not None or self._unfiltered or self.streams:
             raise ConsumerBusy(_PUSHED if self._push is not None else _ASKED)
+        self._call_back()
         if types is not None:
             self.open(types)
         self._push = push
@@ -272,7 +319,7 @@ class Mailbox:
         elif most == len(queue):
             burst.extend(queue)
             queue.clear()
-            self._bytes = 0
+            self._bytes, self._loose = 0, False
         else:
             burst.extend(queue.popleft() for _ in range(most))
             self._bytes -= sum(dispatch.size for dispatch in burst)
@@ -314,6 +361,7 @@ class Mailbox:
             raise ConsumerBusy(_PUSHED)
         if self._unfiltered or (self.streams and self._wanted != types):
             raise ConsumerBusy(_OTHER_TYPES)
+        self._call_back()
         self._wanted = types
         self.streams += 1
 
@@ -340,9 +388,30 @@ class Mailbox:
 
     @property
     def _half_empty(self) -> bool:
-        return len(self._queue) <= self.bounds.events // 2 and self._bytes <= self.bounds.bytes // 2
+        return len(self._queue) <= self._most_events // 2 and self.bytes <= self._most_bytes // 2
+
+    @property
+    def _heavy(self) -> bool:
+        return self._bytes >= self._most_bytes and self.bytes >= self._most_bytes
+
+    @property
+    def _too_heavy(self) -> bool:
+        return self._bytes > self._most_bytes and self.bytes > self._most_bytes
+
+    def _call_back(self) -> None:
+        """Ends what :meth:`lend` began, so that the hand is empty and all that waits is in the queue."""
+        hand, self._lent = self._lent, None
+        if hand is not None:
+            self.acks.take_back()
+            if hand:
+                self._queue.extendleft(reversed(hand))
+                hand.clear()
+            elif not self._queue:
+                self._bytes, self._loose = 0, False
 
     def _next(self, types: frozenset[str] | None) -> Dispatch | None:
+        if self._lent is not None:
+            self._call_back()
         found: Dispatch | None = None
         while found is None and self._queue:
             dispatch = self._queue.popleft()
@@ -377,7 +446,8 @@ class Mailbox:
 
     def _bound(self) -> None:
         """What the policies that do not pause do about a dispatch too many. One always stays."""
-        while len(self._queue) > 1 and (len(self._queue) > self.bounds.events or self._bytes > self.bounds.bytes):
+        self._call_back()
+        while len(self._queue) > 1 and (len(self._queue) > self._most_events or self._too_heavy):
             if self.bounds.policy is QueuePolicy.FAIL:
                 self.overflowed = True
                 return

@@ -12,7 +12,7 @@ import trio
 
 from benchmarks.payloads import END
 from benchmarks.task import TOKEN, Meter, Task
-from gatewright.transport.arrivals import TlsRecords
+from gatewright.transport.arrivals import PORTION, TlsRecords
 
 
 class Envelope(msgspec.Struct, gc=False):
@@ -39,7 +39,7 @@ async def run(task: Task) -> dict[str, float]:
     )
     data = b""
     while b"\r\n\r\n" not in data:
-        data += await receive(65536)
+        data += await receive(PORTION)
     data = data.partition(b"\r\n\r\n")[2]
     identify = json.dumps({"op": 2, "d": {"token": TOKEN}}).encode()
     await stream.send_all(bytes([0x81, 0x80 | len(identify)]) + bytes(4) + identify)
@@ -48,7 +48,7 @@ async def run(task: Task) -> dict[str, float]:
     decode_data = msgspec.json.Decoder().decode
     meter, seen = Meter(), 0
     while True:
-        data += await receive(65536)
+        data += await receive(PORTION)
         position, end = 0, len(data)
         while end - position >= 2:
             length, start = data[position + 1], position + 2

@@ -42,7 +42,10 @@ class Host:
         assert gen == 1
         while messages:
             message = messages.pop(0)
-            if not self.take(message.decode() if checked and isinstance(message, bytes) else message):
+            if checked:
+                assert isinstance(message, bytes)
+                message = message.decode()
+            if not self.take(message):
                 return False
         return True
 

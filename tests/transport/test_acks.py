@@ -2,6 +2,7 @@
 
 import heapq
 import random
+from collections import deque
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -198,13 +199,32 @@ def test_it_is_the_highest_below_which_everything_was_handled(
                 acks.handle("s", seq)
                 model.unsettled.discard(seq)
                 model.settled.add(seq)
-            case 4 if out and waiting:
-                before, seq = out.pop(0), waiting.pop(0)
-                acks.move_on("s", before, seq)
-                model.unsettled.discard(before)
-                model.settled.add(before)
-                model.taken.add(seq)
-                out.append(seq)
+            case 4 if len(out) == 1 and waiting:
+                # A consumer that has one takes some out of its hand, and looks at its numbers between any two.
+                hand = deque(waiting[: source.randint(1, len(waiting))])
+                if acks.may_lend(len(waiting)):
+                    acks.lend(hand)
+                    for _ in range(source.randint(0, len(hand))):
+                        before, seq = out.pop(), hand.popleft()
+                        assert waiting.pop(0) == seq
+                        model.unsettled.discard(before)
+                        model.settled.add(before)
+                        model.taken.add(seq)
+                        out.append(seq)
+                        if source.random() < shuffled:
+                            acks.handle("s", seq)
+                            model.unsettled.discard(seq)
+                            model.settled.add(seq)
+                        if source.random() < 0.5:
+                            newest += 1
+                            assert acks.note_run("s", newest, newest, 1)
+                            model.unsettled.add(newest)
+                            waiting.append(newest)
+                        if source.random() < 0.5:
+                            assert acks.committed("s") == model.look()
+                            assert (acks.unhandled, acks.oldest) == (model.unhandled, model.oldest)
+                    acks.take_back()
+                    out = [seq for seq in out if seq in model.unsettled]
             case _:
                 pass
         assert acks.committed("s") == model.look()
@@ -220,8 +240,24 @@ def test_what_is_in_order_takes_no_memory() -> None:
     for seq in range(2, 1000):
         acks.note("s", seq)
     for seq in range(2, 1000):
-        acks.move_on("s", seq - 1, seq)
+        acks.handle("s", seq - 1)
+        acks.take("s", seq)
         assert (acks.committed("s"), acks.unhandled, len(acks._heap), len(acks._marks)) == (seq - 1, 1, 0, 0)
+
+
+def test_nothing_is_lent_where_it_would_not_be_known_who_has_handled_what() -> None:
+    nothing_out = noted(1, 2)
+    another_out = noted(1, 2, 3)
+    another_out.take("s", 1)
+    another_out.take("s", 2)
+    out_of_order = noted(1, 3, 2)
+    out_of_order.take("s", 1)
+    of_a_session_before = noted(1, 2)
+    of_a_session_before.note("new", 1)
+    for acks in (nothing_out, another_out, out_of_order):
+        assert not acks.may_lend(2)
+    of_a_session_before.take("new", 1)
+    assert not of_a_session_before.may_lend(1)
 
 
 def test_order_that_was_lost_and_found_again_takes_no_memory_either() -> None:

@@ -14,12 +14,12 @@ import trio
 import trio.testing
 from trio.testing import wait_all_tasks_blocked
 
-from gatewright.transport.arrivals import Arrivals, SocketBytes, StreamBytes, TlsRecords, arrivals_of
+from gatewright.transport.arrivals import PORTION, Arrivals, SocketBytes, StreamBytes, TlsRecords, arrivals_of
 from tests.support.threads import tls_contexts
 
 pytestmark = pytest.mark.sockets
 
-LARGE = 64 * 1024
+LARGE = PORTION
 
 
 @attrs.frozen(eq=False)

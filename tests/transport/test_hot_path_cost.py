@@ -20,6 +20,8 @@ import trio
 from gatewright.fsm.core import ShardCore
 from gatewright.harness.walks import Walk
 from gatewright.spec.states import State
+from gatewright.transport.acks import Ack
+from gatewright.transport.consumer import EventStream
 from gatewright.transport.driver import Driver
 from gatewright.transport.frames import FrameSplitter, Received
 from gatewright.transport.mailbox import Mailbox
@@ -28,8 +30,9 @@ from gatewright.transport.token import Token
 from tests.support.frames import TEXT, frame
 from tests.support.shards import TOKEN
 
-MOST_CALLS_TO_RECEIVE = 5
-MOST_CALLS_TO_TAKE = 6
+MOST_CALLS_TO_RECEIVE = 4
+MOST_CALLS_TO_TAKE = 4
+MOST_CALLS_TO_SHARE = 17
 MOST_BLOCKS = 5
 
 MANY = 1000
@@ -42,18 +45,19 @@ class Path:
 
     driver: Driver
     mailbox: Mailbox
+    stream: EventStream
 
     def receive(self, data: bytes) -> None:
         found: list[Received] = []
-        FrameSplitter(1 << 26).feed(data, found)
-        assert self.driver.receive(self.driver.core.gen, cast("list[str | bytes]", found))
+        FrameSplitter(1 << 26, encoded=True).feed(data, found)
+        assert self.driver.receive(self.driver.core.gen, cast("list[str | bytes]", found), checked=True)
 
     async def take(self, count: int) -> None:
-        taken = None
-        for _ in range(count):
-            taken = await self.mailbox.take(after=taken)
-        assert taken is not None
-        self.mailbox.handle(taken)
+        async for _ in self.stream:
+            count -= 1
+            if not count:
+                break
+        self.stream.move_on()
 
 
 async def path() -> Path:
@@ -74,7 +78,8 @@ async def path() -> Path:
         identify=_UNUSED,
         on_step=_UNUSED,
     )
-    at = Path(driver, mailbox)
+    stream = EventStream(mailbox, failure=lambda: None, types=None, ack=Ack.AUTO)
+    at = Path(driver, mailbox, stream)
     at.receive(dispatches(2, MANY))  # the journal's ring is full from here on
     await at.take(MANY)
     return at
@@ -118,6 +123,16 @@ async def test_taking_a_dispatch_takes_few_calls() -> None:
     with Calls() as calls:
         await at.take(MANY)
     assert 0 < calls.count / MANY <= MOST_CALLS_TO_TAKE
+
+
+async def test_taking_a_dispatch_that_is_shared_with_others_takes_few_calls() -> None:
+    at = await path()
+    at.receive(dispatches(MANY + 2, MANY))
+    other = EventStream(at.mailbox, failure=lambda: None, types=None, ack=Ack.AUTO)
+    await anext(other)  # has one that is not handled
+    with Calls() as calls:
+        await at.take(MANY - 1)
+    assert 0 < calls.count / MANY <= MOST_CALLS_TO_SHARE
 
 
 async def test_a_dispatch_that_waits_holds_few_blocks_of_memory() -> None:

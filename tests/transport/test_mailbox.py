@@ -1,14 +1,21 @@
 """Dispatches on their way to the consumer: bounded, in order, nothing lost, and it is known what was handled."""
 
-import itertools
+from __future__ import annotations
 
+import itertools
+import random
+from collections.abc import Iterator
+
+import attrs
 import msgspec
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from gatewright.transport.acks import Ack
+from gatewright.transport.consumer import EventStream
 from gatewright.transport.dispatch import Dispatch, Origin
-from gatewright.transport.mailbox import Mailbox
+from gatewright.transport.mailbox import ConsumerBusy, Holder, Mailbox
 from gatewright.transport.queue import Queue, QueuePolicyName
 
 
@@ -229,3 +236,187 @@ async def test_room_is_what_may_come_before_it_is_full(autojump_clock: MockClock
     assert not mailbox.full
     mailbox.put(dispatch(4))
     assert mailbox.full
+
+
+class NeverLending(Mailbox):
+    """Each dispatch is asked for by itself."""
+
+    def lend(self, holder: Holder) -> None:
+        """Lends nothing."""
+
+
+class World:
+    """A mailbox and its consumers, and everything that can be seen of them."""
+
+    def __init__(self, mailbox: Mailbox, nursery: trio.Nursery) -> None:
+        self.mailbox = mailbox
+        self.nursery = nursery
+        self.streams = [self.stream(None), self.stream(None)]
+        self.taken: list[list[Dispatch]] = [[], []]
+        self.waits = self.refused = self.lent = 0
+
+    def stream(self, types: frozenset[str] | None) -> EventStream:
+        return EventStream(self.mailbox, failure=lambda: None, types=types, ack=Ack.AUTO)
+
+    def receive(self, session: str, seqs: list[int], size: int) -> None:
+        origin = self.mailbox.origin(session, replayed=False)
+        run = [Dispatch("EVENT", seq, msgspec.Raw(b"x" * size), origin) for seq in seqs]
+        if seqs[0] == 1:  # READY
+            self.mailbox.put(run.pop(0))
+        if run:
+            self.mailbox.put_run(run, (size + 10) * len(run))
+
+    async def ask(self, number: int) -> None:
+        try:
+            self.taken[number].append(await anext(self.streams[number]))
+        except ConsumerBusy:
+            self.refused += 1
+        self.lent += bool(self.streams[number].hand)
+
+    async def wait_for_room(self) -> None:
+        self.waits += 1
+        await self.mailbox.wait_for_room()
+        self.waits -= 1
+
+    def seen(self) -> object:
+        mailbox, acks = self.mailbox, self.mailbox.acks
+        return (
+            [(len(taken), [(each.session_id, each.seq) for each in taken[-10:]]) for taken in self.taken],
+            [acks.committed(session) for session in ("a", "b", "c")],
+            (acks.unhandled, acks.oldest),
+            (len(mailbox), mailbox.bytes, mailbox.full, mailbox.room, mailbox.over),
+            (mailbox.dropped, mailbox.filtered, mailbox.overflowed, mailbox.streams, self.waits, self.refused),
+        )
+
+    async def do(self, deed: Deed) -> None:
+        mailbox = self.mailbox
+        match deed.kind:
+            case "receive":
+                self.receive(deed.session, list(range(deed.first, deed.first + deed.count)), deed.size)
+            case "ask":
+                for _ in range(deed.count):
+                    if len(mailbox):
+                        await self.ask(deed.stream)
+            case "handle" if self.taken[deed.stream]:
+                mailbox.handle(self.taken[deed.stream][-1])
+            case "close":
+                self.streams[deed.stream].close()
+                self.streams[deed.stream] = self.stream(None)
+            case "open" if len(mailbox):
+                typed = self.stream(frozenset({"EVENT"}))
+                self.taken[1].append(await anext(typed))
+                for _ in range(min(deed.count, len(mailbox))):
+                    await self.ask(0)  # is refused
+                typed.close()
+            case "wait" if mailbox.full and not self.waits:
+                self.nursery.start_soon(self.wait_for_room)
+            case _:
+                pass
+
+
+@attrs.frozen
+class Deed:
+    kind: str
+    stream: int
+    session: str
+    first: int
+    count: int
+    size: int
+
+
+def deeds(draw: random.Random, worlds: list[World], *, most: int) -> Iterator[Deed]:
+    kinds = ["receive"] * 4 + ["ask"] * 8 + ["handle", "close", "open", "wait"]
+    newest, session = 0, "a"
+    for _ in range(300):
+        kind, first, count = draw.choice(kinds), newest + 1, draw.randint(1, most)
+        stream = int(draw.random() < (0.1 if kind == "ask" else 0.5))
+        if kind == "receive":
+            mailbox, chance = worlds[0].mailbox, draw.random()
+            if mailbox.full:
+                continue
+            if chance < 0.05:
+                session, first = draw.choice("abc"), 1
+            first += chance > 0.9
+            count = min(count, mailbox.room[0])
+            newest = first + count - 1
+        yield Deed(kind, stream, session, first, count, draw.randint(1, 9))
+
+
+@pytest.mark.parametrize("policy", ["pause", "drop_oldest", "fail"])
+@pytest.mark.parametrize(("events", "size", "most"), [(12, 60, 8), (1000, 5000, 300), (600, 1 << 20, 200)])
+@pytest.mark.parametrize("seed", range(5))
+async def test_what_is_lent_comes_and_is_committed_as_if_it_were_asked_for_one_by_one(
+    policy: QueuePolicyName, events: int, size: int, most: int, seed: int, autojump_clock: MockClock
+) -> None:
+    queue = Queue(events=events, bytes=size, policy=policy)
+    async with trio.open_nursery() as nursery:
+        worlds = [World(Mailbox(queue), nursery), World(NeverLending(queue), nursery)]
+        for deed in deeds(random.Random(seed), worlds, most=most):
+            for world in worlds:
+                await world.do(deed)
+            await wait_all_tasks_blocked()
+            assert worlds[0].seen() == worlds[1].seen()
+        for world in worlds:
+            world.mailbox.close()
+            for number, stream in enumerate(world.streams):
+                world.taken[number].extend([found async for found in stream])
+        assert worlds[0].seen() == worlds[1].seen()
+        assert worlds[0].lent >= (most > 8)
+        assert worlds[1].lent == 0
+
+
+async def test_who_waits_beside_another_gets_the_next_and_not_the_last(autojump_clock: MockClock) -> None:
+    mailbox, taken = Mailbox(Queue(events=100)), list[int]()
+    streams = [stream_of(mailbox), stream_of(mailbox)]
+
+    async def take(stream: EventStream) -> None:
+        found = await anext(stream)
+        taken.append(found.seq)
+
+    async with trio.open_nursery() as nursery:
+        for stream in streams:
+            nursery.start_soon(take, stream)
+        await wait_all_tasks_blocked()
+        mailbox.put_run([dispatch(seq) for seq in range(1, 11)], 20)
+        await wait_all_tasks_blocked()
+        assert sorted(taken) == [1, 2]
+    assert len(mailbox) == 8
+
+
+async def test_what_is_lent_takes_room_until_it_is_taken(autojump_clock: MockClock) -> None:
+    mailbox = Mailbox(Queue(events=8))
+    mailbox.put_run([dispatch(seq) for seq in range(1, 9)], 16)
+    stream, reading = stream_of(mailbox), list[int]()
+    assert (await anext(stream)).seq == 1
+    assert stream.hand
+    mailbox.put_run([dispatch(9)], 2)
+    assert mailbox.full
+
+    async def read() -> None:
+        await mailbox.wait_for_room()
+        reading.append(len(mailbox))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read)
+        for _ in range(4):
+            await wait_all_tasks_blocked()
+            assert reading == []
+            await anext(stream)
+    assert reading == [4]
+
+
+async def test_a_stream_that_is_closed_gives_back_what_it_was_lent(autojump_clock: MockClock) -> None:
+    mailbox = Mailbox(Queue(events=100))
+    mailbox.put_run([dispatch(seq) for seq in range(1, 11)], 20)
+    first, second = stream_of(mailbox), stream_of(mailbox)
+    assert (await anext(first)).seq == 1
+    assert first.hand
+    first.close()
+    with pytest.raises(StopAsyncIteration):
+        await anext(first)
+    assert (len(mailbox), mailbox.bytes) == (9, 18)
+    assert (await anext(second)).seq == 2
+
+
+def stream_of(mailbox: Mailbox) -> EventStream:
+    return EventStream(mailbox, failure=lambda: None, types=None, ack=Ack.AUTO)

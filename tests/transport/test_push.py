@@ -14,6 +14,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from gatewright.harness.fake import FakeGateway
 from gatewright.spec.errors import ConfigurationError
 from gatewright.spec.states import State
+from gatewright.transport.acks import Ack
+from gatewright.transport.consumer import EventStream
 from gatewright.transport.dispatch import Dispatch, Origin
 from gatewright.transport.errors import ShardFailed
 from gatewright.transport.mailbox import ConsumerBusy, Mailbox
@@ -91,6 +93,24 @@ async def test_what_waited_before_comes_first(autojump_clock: MockClock) -> None
     mailbox.close()
     await push(mailbox, sink, failure=lambda: None, types=None, auto=True)
     assert sink.bursts == [[1]]
+
+
+async def test_a_stream_gives_back_what_it_was_lent_and_asks_in_vain(autojump_clock: MockClock) -> None:
+    mailbox, sink = Mailbox(Queue(events=10)), wide_open()
+    mailbox.put_run([dispatch(seq) for seq in range(1, 11)], 20)
+    stream = EventStream(mailbox, failure=lambda: None, types=None, ack=Ack.AUTO)
+    assert (await anext(stream)).seq == 1
+    assert stream.hand
+    async with trio.open_nursery() as nursery:
+        mailbox.attach(lambda: None, None)
+        with pytest.raises(ConsumerBusy):
+            await anext(stream)
+        mailbox.detach()
+        stream.close()
+        nursery.start_soon(pushing(mailbox, sink))
+        mailbox.close()
+    assert sink.bursts == [list(range(2, 11))]
+    assert mailbox.acks.committed("s") == 10
 
 
 async def test_with_acks_by_hand_no_more_are_out_than_the_window_allows(autojump_clock: MockClock) -> None:

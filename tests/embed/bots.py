@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AbstractContextManager, asynccontextmanager
@@ -95,6 +96,31 @@ class AnyBot:
                 if not life.cancelled():
                     life.exception()  # it was looked at: a test that wants it awaits the task
         await asyncio.sleep(0)
+
+
+async def cancel_the_start(bot: AnyBot) -> None:
+    """As a program does it that ends its bot from outside."""
+    async with bot.running() as life:
+        life.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await life
+
+
+async def start_again_without_rest(make: Callable[[], AnyBot]) -> None:
+    """One that leaves a stored session, and one that cannot ask what guilds there are, and has them all the same."""
+    async with make().running():
+        pass
+    bot = make()
+    asked = bot.client.http.request
+
+    async def request(route: Any, *args: Any, **rest: Any) -> Any:
+        if "guilds" in route.path:
+            raise OSError("REST is gone")
+        return await asked(route, *args, **rest)
+
+    bot.client.http.request = request
+    async with bot.running():
+        assert len(bot.client.guilds) == 1
 
 
 Pointed = Callable[[Elsewhere], AbstractContextManager[None]]

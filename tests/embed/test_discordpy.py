@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import re
 import threading
@@ -29,7 +28,7 @@ from gatewright.spec.protocol import Opcode
 from gatewright.spec.settings import Settings
 from gatewright.spec.states import State
 from gatewright.transport.proxy import Proxy
-from tests.embed import discord_bots
+from tests.embed import bots, discord_bots
 from tests.embed.bots import say
 from tests.embed.discord_bots import each_kind, one_and_many
 from tests.embed.loops import on_each_loop, until
@@ -75,11 +74,7 @@ def test_a_client_starts_fills_its_cache_hears_messages_in_order_and_leaves_noth
 
 def test_cancelling_the_start_leaves_nothing_behind() -> None:
     async def main(there: Elsewhere) -> None:
-        bot = Bot()
-        async with bot.running() as life:
-            life.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await life
+        await bots.cancel_the_start(Bot())
 
     assert close_codes(play(main).fake) == [1000]
 
@@ -407,20 +402,7 @@ def test_a_bot_that_is_started_again_resumes_its_session_and_loses_no_message(ki
 
 def test_a_stored_session_is_given_up_where_rest_does_not_tell_what_was_known(tmp_path: Path) -> None:
     async def main(there: Elsewhere) -> None:
-        options: dict[str, Any] = {"engine": {"sessions": tmp_path}}
-        async with Bot(**options).running():
-            pass
-        bot = Bot(**options)
-        asked = bot.client.http.request
-
-        async def request(route: Any, **rest: Any) -> Any:
-            if "guilds" in route.path:
-                raise OSError("REST is gone")
-            return await asked(route, **rest)
-
-        bot.client.http.request = request
-        async with bot.running():
-            assert len(bot.client.guilds) == 1
+        await bots.start_again_without_rest(partial(Bot, engine={"sessions": tmp_path}))
 
     assert handshakes(play(main).fake) == ["identify", "resume", "identify"]
 

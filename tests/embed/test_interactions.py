@@ -168,11 +168,7 @@ def test_many_shards_share_one_engine() -> None:
 
 def test_cancelling_the_start_leaves_nothing_behind() -> None:
     async def main(there: Elsewhere) -> None:
-        bot = Bot()
-        async with bot.running() as life:
-            life.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await life
+        await bots.cancel_the_start(Bot())
 
     assert close_codes(play(main).fake) == [1000]
 
@@ -502,20 +498,7 @@ def test_a_bot_that_is_started_again_resumes_its_session_and_loses_no_message(ki
 
 def test_a_stored_session_is_given_up_where_rest_does_not_tell_what_was_known(tmp_path: Path) -> None:
     async def main(there: Elsewhere) -> None:
-        options: dict[str, Any] = {"engine": {"sessions": tmp_path}}
-        async with Bot(**options).running():
-            pass
-        bot = Bot(**options)
-        asked = bot.client.http.request
-
-        async def request(route: Any, *args: Any, **rest: Any) -> Any:
-            if "guilds" in route.path:
-                raise OSError("REST is gone")
-            return await asked(route, *args, **rest)
-
-        bot.client.http.request = request
-        async with bot.running():
-            assert len(bot.client.guilds) == 1
+        await bots.start_again_without_rest(partial(Bot, engine={"sessions": tmp_path}))
 
     assert handshakes(play(main).fake) == ["identify", "resume", "identify"]
 

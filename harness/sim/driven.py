@@ -355,6 +355,9 @@ class _Life:
         if scene.shard.state is State.FETCHING_METADATA and scene.metadata.desk.open() is None:
             scene.let_pass()
             await self._rest()
+        if not scene.present.is_set() and not any(self._numbers(number)["held"] for number in self.possible):
+            scene.come_back()  # it held back a connection that is gone; what has piled up would hold back the next one
+            await self._rest()
         self.records.clear()
         for _ in range(deed.tries):
             if not deed.do(scene, label.payload):

@@ -60,8 +60,8 @@ from gatewright.transport.waiting import Latch
 
 _QUIET_PASSES: Final = 5
 """Passes of trio's loop without anything read or fed, after which everything that had arrived was fed: one for the
-socket to become readable, one for trio-websocket's reader, one for ours, and two for TLS, which reads a record in
-pieces."""
+socket to become readable, one for the task that reads it, two for TLS, which reads a record in pieces, and one to
+spare."""
 
 _ROUNDING: Final = 1e-6
 """Seconds by which a timer may be early, because a clock's difference was rounded."""

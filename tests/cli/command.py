@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -65,6 +65,12 @@ def gatewright(*arguments: str, bound: float = BOUND, memory: int | None = None)
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
+def heed_signals() -> None:
+    """For `preexec_fn`: in the background of a shell signals are ignored, and a process inherits that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 @contextmanager
 def started(*arguments: str) -> Generator[subprocess.Popen[str]]:
     """While it runs; it is ended with the block, whatever happened."""
@@ -76,6 +82,7 @@ def started(*arguments: str) -> Generator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
+        preexec_fn=heed_signals,  # noqa: PLW1509 - it sets two signals, and nothing that a thread might hold
     ) as process:
         try:
             yield process
@@ -84,10 +91,8 @@ def started(*arguments: str) -> Generator[subprocess.Popen[str]]:
 
 
 @asynccontextmanager
-async def process(
-    *command: str | Path, env: dict[str, str], heed: Callable[[], None], cwd: Path = ROOT
-) -> AsyncGenerator[trio.Process]:
-    """As :func:`started`, for trio and within `BOUND`; `heed` is called there: a shell may have signals ignored."""
+async def process(*command: str | Path, env: dict[str, str], cwd: Path = ROOT) -> AsyncGenerator[trio.Process]:
+    """As :func:`started`, for trio and within `BOUND`."""
     with trio.fail_after(BOUND):
         running = await trio.lowlevel.open_process(
             list(map(str, command)),
@@ -96,7 +101,7 @@ async def process(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            preexec_fn=heed,
+            preexec_fn=heed_signals,
         )
         try:
             yield running

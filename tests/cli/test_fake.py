@@ -15,7 +15,7 @@ import pytest
 from gatewright.cli import main
 from gatewright.harness.fake import Faults
 from gatewright.harness.fake.scriptfile import dump
-from tests.cli.command import BOUND, environment
+from tests.cli.command import BOUND, environment, heed_signals
 from tests.support.checkout import ROOT
 
 pytestmark = [pytest.mark.sockets, pytest.mark.slow]
@@ -31,6 +31,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
+        preexec_fn=heed_signals,  # noqa: PLW1509 - it sets two signals, and nothing that a thread might hold
     )
 
 

@@ -87,19 +87,13 @@ class Running:
         return [found for found in self.objects if found["type"] == kind]
 
 
-def _heed_signals() -> None:
-    """In the background of a shell they are ignored, and a process inherits that."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
 @asynccontextmanager
 async def running(*arguments: str, token: str | None = TOKEN) -> AsyncGenerator[Running]:
     env = environment(NO_PROXY="127.0.0.1", no_proxy="127.0.0.1")
     env.pop("DISCORD_TOKEN", None)
     if token is not None:
         env["DISCORD_TOKEN"] = token
-    async with command.process(PROGRAM, "run", *arguments, env=env, heed=_heed_signals) as process:
+    async with command.process(PROGRAM, "run", *arguments, env=env) as process:
         yield Running(process)
 
 

@@ -63,11 +63,6 @@ class Program:
         return self.errors
 
 
-def _heed_ctrl_c() -> None:
-    """In the background of a shell it is ignored, and a process inherits that."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 @asynccontextmanager
 async def running(
     fake: FakeGateway, name: str, *arguments: str, cwd: Path, token: str = TOKEN, **variables: str
@@ -81,7 +76,6 @@ async def running(
         ROOT / "examples" / name,
         *arguments,
         env=environment(DISCORD_TOKEN=token, NO_PROXY="127.0.0.1", no_proxy="127.0.0.1", **variables),
-        heed=_heed_ctrl_c,
         cwd=cwd,
     ) as process:
         yield Program(process)

@@ -108,13 +108,11 @@ class Run:
 
     def cut(self, place: int) -> tuple[Run, Run]:
         """The first dispatches, as many as `place` says, and the rest."""
-        ends = (slice(place), slice(place, None))
-        first, rest = (
-            Run(some, self.seqs[end], self.types[end], sum(dispatch.size for dispatch in some))
-            for end in ends
-            for some in (self.dispatches[end],)
-        )
-        return first, rest
+        return self._part(slice(place)), self._part(slice(place, None))
+
+    def _part(self, part: slice) -> Run:
+        some = self.dispatches[part]
+        return Run(some, self.seqs[part], self.types[part], sum(dispatch.size for dispatch in some))
 
 
 def decode_run(

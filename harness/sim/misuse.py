@@ -115,7 +115,7 @@ VALUES: Final[tuple[Callable[[], object], ...]] = (
     lambda: parse_gateway_url("wss://[::1"),
     lambda: Proxy("http://[::1"),
     lambda: Proxy("http://h", username="a:b"),
-    lambda: Proxy("http://h", password="a\0b"),  # noqa: S106 - none
+    lambda: Proxy("http://h", password="a\0b"),  # noqa: S106 - it opens nothing
     lambda: Token("Bot "),
 )
 """Values that there are not."""

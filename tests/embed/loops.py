@@ -27,7 +27,7 @@ def run(main: Coroutine[Any, Any, T], loop: str = "asyncio") -> T:
 
 async def until(condition: Callable[[], object]) -> None:
     """Waits for what tells nobody that it has come."""
-    while not condition():  # noqa: ASYNC110
+    while not condition():  # noqa: ASYNC110 - nobody tells
         await asyncio.sleep(0.01)
 
 

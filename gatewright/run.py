@@ -179,39 +179,23 @@ class Printer:
 # -- the budget --------------------------------------------------------------------------------------------------------
 
 
-class BudgetWatch:
+class BudgetWatch(InMemoryIdentifyGate):
     """The identify gate of this process, which tells when the day's budget does not allow another IDENTIFY."""
 
     def __init__(self) -> None:
-        self._gate = InMemoryIdentifyGate()
+        super().__init__()
         self.spent = trio.Event()
         self.retry_after = 0.0
 
     async def acquire(self, *, shard_id: int, on_queued: Callable[[float], None]) -> Slot:
         """As the gate; a refusal because only the reserve is left is noted, one that merely slows down is not."""
         try:
-            return await self._gate.acquire(shard_id=shard_id, on_queued=on_queued)
+            return await super().acquire(shard_id=shard_id, on_queued=on_queued)
         except GateUnavailable as refusal:
-            if refusal.refusal is SlotRefusal.BUDGET and self._gate.budget().usable < 1:
+            if refusal.refusal is SlotRefusal.BUDGET and self.budget().usable < 1:
                 self.retry_after = refusal.retry_after
                 self.spent.set()
             raise
-
-    def sent(self, slot: Slot) -> None:
-        """As the gate."""
-        self._gate.sent(slot)
-
-    def answered(self, slot: Slot) -> None:
-        """As the gate."""
-        self._gate.answered(slot)
-
-    def give_back(self, slot: Slot) -> None:
-        """As the gate."""
-        self._gate.give_back(slot)
-
-    def learn(self, metadata: Metadata) -> None:
-        """As the gate."""
-        self._gate.learn(metadata)
 
 
 # -- the run -----------------------------------------------------------------------------------------------------------

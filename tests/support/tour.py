@@ -16,28 +16,28 @@ from gatewright.harness.fake import Acted, FakeGateway, Withhold
 from gatewright.harness.fake.faults import Fault, Phase
 from gatewright.spec.states import State
 from gatewright.transport.errors import MetadataRefused, ShardFailed
+from gatewright.transport.gate import InMemoryIdentifyGate
 from gatewright.transport.metadata import HttpMetadataSource
 from gatewright.transport.seams import Slot
 from gatewright.transport.token import Token
-from tests.support.gates import AroundAGate
 from tests.support.shards import TOKEN, Streams, gateway, shard_on
 
 SETTLED = 120.0
 """Seconds without another move after which `ready` counts as kept: almost three heartbeats."""
 
 
-class SlowGate(AroundAGate):
+class SlowGate(InMemoryIdentifyGate):
     """A gate that keeps everybody waiting for 2 s, so that a fault can come in `awaiting_identify_slot`.
 
     The first one waits for `first` seconds.
     """
 
     def __init__(self, first: float = 2.0) -> None:
-        super().__init__(random.Random(1).random)
-        self._wait = first
+        super().__init__(random=random.Random(1).random)
+        self._first = first
 
     async def acquire(self, *, shard_id: int, on_queued: Callable[[float], None]) -> Slot:
-        wait, self._wait = self._wait, 2.0
+        wait, self._first = self._first, 2.0
         on_queued(wait)
         await trio.sleep(wait)
         return await super().acquire(shard_id=shard_id, on_queued=on_queued)

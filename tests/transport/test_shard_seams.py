@@ -17,7 +17,6 @@ from gatewright.spec.states import Cause, State
 from gatewright.transport.gate import InMemoryIdentifyGate
 from gatewright.transport.seams import GateUnavailable, Slot
 from tests.support.conforms import conforms
-from tests.support.gates import AroundAGate
 from tests.support.shards import SilentGate, close_codes, gateway, handshakes, path, shard_on
 
 INTERVAL = 41.25
@@ -73,11 +72,11 @@ class Answering:
         return self._answers[min(self.asked, len(self._answers)) - 1]
 
 
-class Refusing(AroundAGate):
+class Refusing(InMemoryIdentifyGate):
     """A gate that is out for a while, and then a good one."""
 
     def __init__(self, refusals: int, *, refusal: SlotRefusal = SlotRefusal.OUTAGE, retry_after: float = 5.0) -> None:
-        super().__init__(lambda: 0.5)
+        super().__init__(random=lambda: 0.5)
         self._left = refusals
         self._answer = refusal, retry_after
         self.asked = 0

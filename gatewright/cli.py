@@ -182,7 +182,9 @@ def _conform(arguments: argparse.Namespace) -> int:
     gaps = True if arguments.gaps else None
     with contextlib.ExitStack() as stack:
         name = arguments.journal
-        lines = sys.stdin if name == "-" else stack.enter_context(Path(name).open(encoding="utf-8", errors="replace"))
+        lines = (
+            sys.stdin if name == "-" else stack.enter_context(Path(name).open(encoding="utf-8-sig", errors="replace"))
+        )
         found = conform.conform(lines, gaps=gaps)
     if arguments.json:
         import json

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import importlib
+import inspect
 import itertools
 import json
 import sys
+import traceback
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from enum import Enum
@@ -34,8 +37,8 @@ from gatewright.harness.explore.properties import Shape
 from gatewright.harness.explore.search import Bounds, Graph, Report, explore
 from gatewright.harness.explore.table import Table
 from gatewright.harness.export.agreement import Agreement, compare, sampled
-from gatewright.harness.export.spin import spin_is_here
-from gatewright.spec.errors import ConfigurationError, TableError
+from gatewright.harness.export.spin import SpinError, spin_is_here
+from gatewright.spec.errors import ConfigurationError, GatewrightError, TableError
 
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -125,17 +128,37 @@ def _named(path: str) -> object:
     try:
         found: object = importlib.import_module(module)
     except ModuleNotFoundError as error:
+        if error.name is not None and not f"{module}.".startswith(f"{error.name}."):
+            raise ConfigurationError(f"{path}: {module} imports {error.name}, which is not installed here") from error
         raise ConfigurationError(f"{path}: {error}; modules are looked for in the working directory, too") from error
+    except GatewrightError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+    except Exception as error:
+        raise ConfigurationError(f"{path}: {module} cannot be imported: {_told(error)}") from error
     for part in name.split("."):
         if not hasattr(found, part):
             raise ConfigurationError(f"{path}: {module} has no {name!r}; for a table, name its environment as well")
         found = getattr(found, part)
     if callable(found) and not isinstance(found, type):
         try:
-            return cast("Callable[[], object]", found)()
+            inspect.signature(found).bind()
         except TypeError as error:
             raise ConfigurationError(f"{path}: it must be callable without arguments ({error})") from error
+        try:
+            return cast("Callable[[], object]", found)()
+        except GatewrightError as error:
+            raise ConfigurationError(f"{path}: {error}") from error
+        except Exception as error:
+            raise ConfigurationError(f"{path}: calling it failed: {_told(error)}") from error
     return found
+
+
+def _told(error: Exception) -> str:
+    """What another's code raised, and where: the innermost line of it."""
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error.msg} ({error.filename}, line {error.lineno})"
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({last.filename}, line {last.lineno})"
 
 
 @attrs.frozen(kw_only=True)
@@ -169,6 +192,8 @@ class Result:
     spin_mutants: Mapping[str, Agreement] = attrs.field(factory=dict[str, Agreement])
     """By the name of the mutant."""
     spin_available: bool = False
+    spin_failed: str = ""
+    """Why Spin could not be asked to the end; empty when it was, or was left out."""
     least_score: float = 1.0
 
     @property
@@ -207,7 +232,11 @@ class Result:
             yield f"survived: {name}; state a property that it breaks, or its reason in a Subject"
 
     def _of_spin(self) -> Iterator[str]:
+        if self.spin_failed:
+            yield f"spin: {self.spin_failed}\n  (--no-spin leaves it out.)"
         for each in self.spin or ():
+            if each.explorer != "holds" and each.agreed:
+                yield f"it does not hold at {dict(each.values)}, where Spin was asked: {each.explorer}"
             if not each.agreed:
                 yield (
                     f"spin disagrees at {dict(each.values)}: {each.explorer} and {each.spin}, {each.states} and "
@@ -219,6 +248,12 @@ class Result:
                     f"spin disagrees on a mutant: {name}: {each.explorer} and {each.spin}, {each.states} and "
                     f"{each.spin_states} states"
                 )
+
+    @property
+    def _agreed(self) -> bool | None:
+        if self.spin_failed:
+            return False
+        return None if self.spin is None else all(x.agreed for x in (*self.spin, *self.spin_mutants.values()))
 
     def as_dict(self) -> dict[str, Any]:
         """In the types of JSON; a layer that was left out has counts of 0, and ``None`` for its verdict."""
@@ -244,9 +279,7 @@ class Result:
             },
             "spin": {
                 "available": self.spin_available,
-                "agreed": None
-                if self.spin is None
-                else all(each.agreed for each in (*self.spin, *self.spin_mutants.values())),
+                "agreed": self._agreed,
                 "bounds": [each.as_dict() for each in self.spin or ()],
             },
         }
@@ -308,54 +341,77 @@ def prove(subject: Subject, options: Options, watch: Watch) -> Result:
     bounds = attrs.evolve(subject.bounds, values={**subject.bounds.values, **options.values})
     result = Result(subject=subject, spin_available=spin_is_here(), least_score=options.least_score)
     with watch.layer("L0  lint"):
-        result.findings = tuple(findings(table, environment))
+        result.findings = _lint(subject)
     if result.findings:
         return result
+    whole = not options.values
+    if not whole:  # small bounds do not reach every row, nor everything that must sometimes be seen
+        kept = tuple(item for item in environment.properties if item.shape is not Shape.SOMETIMES)
+        environment = attrs.evolve(environment, properties=kept)
     try:
         with watch.growing("L1  every state") as watched:
-            whole = not options.values
-            if not whole:  # small bounds do not reach every row, nor everything that must sometimes be seen
-                kept = tuple(item for item in environment.properties if item.shape is not Shape.SOMETIMES)
-                environment = attrs.evolve(environment, properties=kept)
             result.report = explore(
                 table, environment, bounds, justified=subject.justified, coverage=whole, watched=watched
             )
+        if result.report.ok and options.mutants != 0:
+            result.score = _mutants(subject, options, bounds, watch)
     except TableError as error:
         result.findings = tuple(str(error).splitlines())
+    except AssertionError as error:  # the table itself, within the bounds of its mutants
+        result.findings = (f"it does not hold within the bounds of its mutants (`stages` of the Subject):\n{error}",)
+    if result.report is None or not result.report.ok or result.findings:
         return result
-    except ValueError as error:  # a bound that is none of its variables
-        raise ConfigurationError(str(error)) from error
-    if not result.report.ok:
-        return result
-    if options.mutants != 0:
-        result.score = _mutants(subject, options, bounds, watch)
     if options.spin and result.spin_available:
-        tried = subject.spin or (bounds,)
-        with watch.layer("L3  Spin", len(tried)) as done:
-            found: list[Agreement] = []
-            for each in tried:
-                found.append(compare(table, environment, each))
-                done()
-            result.spin = tuple(found)
-        if options.spin_mutants:
-            with watch.layer("L3  Spin, mutants", options.spin_mutants) as done:
-                drawn = sampled(
-                    table,
-                    environment,
-                    (subject.stages or (bounds,))[0],
-                    seed=options.seed,
-                    without_deadline=subject.without_deadline,
-                )
-                for mutant, agreement in itertools.islice(drawn, options.spin_mutants):
-                    result.spin_mutants = {**result.spin_mutants, mutant.name: agreement}
-                    done()
+        try:
+            _spin(subject, environment, options, bounds, result, watch)
+        except (SpinError, TableError) as error:  # what cannot be said in Promela is a fault of the table's
+            result.spin_failed = str(error)
     return result
+
+
+def _lint(subject: Subject) -> tuple[str, ...]:
+    """L0, and reasons for rows that there are not."""
+    ids = {row.id for row in subject.table.rows}
+    unknown = (f"justified: there is no row {name!r}" for name in subject.justified if name not in ids)
+    try:
+        return (*findings(subject.table, subject.environment), *unknown)
+    except TableError as error:
+        return tuple(str(error).splitlines())
+
+
+def _spin(
+    subject: Subject, environment: Environment, options: Options, bounds: Bounds, result: Result, watch: Watch
+) -> None:
+    table = subject.table
+    tried = subject.spin or (bounds,)
+    with watch.layer("L3  Spin", len(tried)) as done:
+        for each in tried:
+            result.spin = (*(result.spin or ()), compare(table, environment, each))
+            done()
+    if not options.spin_mutants:
+        return
+    with watch.layer("L3  Spin, mutants", options.spin_mutants) as done:
+        drawn = sampled(
+            table,
+            environment,
+            (subject.stages or (bounds,))[0],
+            seed=options.seed,
+            without_deadline=subject.without_deadline,
+        )
+        for mutant, agreement in itertools.islice(drawn, options.spin_mutants):
+            result.spin_mutants = {**result.spin_mutants, mutant.name: agreement}
+            done()
 
 
 def _mutants(subject: Subject, options: Options, bounds: Bounds, watch: Watch) -> Score:
     with watch.layer("L2  the table itself, for comparison"):
         judge = Judge(subject.table, subject.environment, subject.stages or (bounds,))
         every = list(mutants(subject.table, judge.taken, without_deadline=subject.without_deadline))
+    if not options.values:  # which leave rows out, and their mutants with them
+        names = [mutant.name for mutant in every]
+        unused = [known for known in subject.survivors if not fnmatch.filter(names, known)]
+        if unused:
+            raise TableError("\n".join(f"survivors: there is no mutant {known!r}" for known in unused))
     if options.mutants is not None:
         every = sample(every, options.mutants, options.seed)
     with watch.layer("L2  mutants", len(every)) as done:

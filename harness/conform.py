@@ -289,8 +289,12 @@ def told(found: Conformance) -> str:
         said.append(f"{_counted(found.steps, 'step')} before it {'conforms' if found.steps == 1 else 'conform'}.")
         return "\n".join(said)
     if not found.steps:
-        return "There is no step in it: nothing was shown."
-    ways = f"{_counted(found.steps, 'step')} of {_counted(found.shards, 'shard')} conform, by {len(found.rows)} rows."
+        return (
+            "There is no step in it: nothing was shown. A journal is what `gatewright run --json` prints, or what\n"
+            "gatewright.harness.conform.dump writes."
+        )
+    shards, rows = _counted(found.shards, "shard"), _counted(len(found.rows), "row")
+    ways = f"{_counted(found.steps, 'step')} of {shards} conform, by {rows}."
     return f"{ways} It holds moves only; what lies between them may be anything." if found.gaps else ways
 
 
@@ -370,8 +374,8 @@ def _read(line: str) -> tuple[_Line | None, str]:
     if not line.strip():
         return None, ""
     try:
-        found = json.loads(line)
-    except ValueError:
+        found = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None, "it is not JSON; a journal has one object a line"
     if not isinstance(found, dict):
         return None, "it is no JSON object"

@@ -6,10 +6,11 @@ environment is pure: it can be explored, exported and drawn like the table itsel
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 
@@ -17,6 +18,12 @@ from gatewright.harness.explore.properties import Property
 from gatewright.spec.errors import TableError
 
 _NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
+_TAKEN: Final = {
+    *("state", "before", "event", "kind", "moves", "effects", "updates", "row", "settings"),
+    *("does", "assigned", "updated", "min", "max", "bool", "range", "s", "emit", "Broken"),
+}
+"""What expressions call something else, and what the code that is made of them does."""
+_MOST: Final = 65_535
 
 
 @attrs.frozen
@@ -43,6 +50,16 @@ class Variable:
     shown: str = ""
 
     def __attrs_post_init__(self) -> None:
+        if not self.name.isidentifier() or keyword.iskeyword(self.name) or self.name in _TAKEN:
+            raise TableError(
+                f"a variable cannot be called {self.name!r}: expressions name it, so it must be an identifier, and "
+                f"{', '.join(sorted(_TAKEN))} mean something else"
+            )
+        if self.most > _MOST:
+            raise TableError(
+                f"variable {self.name}: {self.most} is more than an exploration tells apart ({_MOST}); let it stop "
+                "where no guard looks further"
+            )
         if self.most < 1 or not self.initial or not all(0 <= value <= self.most for value in self.initial):
             raise TableError(f"variable {self.name}: initial values {self.initial} must lie in 0 to {self.most}")
 
@@ -118,6 +135,13 @@ class Action:
     def __attrs_post_init__(self) -> None:
         if self.fair and self.fault:
             raise TableError(f"action {self.name!r}: a fault ceases, so it cannot be fair")
+        for name, value in self.payload.items():
+            for each in cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,):
+                if not (each is None or isinstance(each, (bool, int, str, Enum))):
+                    raise TableError(
+                        f"action {self.name!r}: the payload {name}={each!r} is none; give a truth, a whole number, a "
+                        "text, a member of an enumeration, or a tuple of those to try each"
+                    )
 
 
 @attrs.frozen(kw_only=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, cast
 
 from gatewright.harness.explore.environment import Environment
 from gatewright.harness.explore.properties import Property
+from gatewright.harness.explore.reading import misread, nameless
 from gatewright.harness.explore.table import AnyRow, Table, constants, rewriting
 from gatewright.harness.explore.terms import Term, constant, fold, is_true, names_in, source, term
 from gatewright.spec.errors import TableError
@@ -19,6 +20,9 @@ _MOST: Final = 20_000
 
 def findings(table: Table, environment: Environment) -> Iterator[str]:
     """What is wrong, one sentence each; what the table's own lint says is part of it."""
+    if found := list(nameless(table, environment)):
+        yield from found
+        return
     yield from table.findings(table.rows)
     sound: list[AnyRow] = []
     seen: set[str] = set()
@@ -35,11 +39,25 @@ def findings(table: Table, environment: Environment) -> Iterator[str]:
         cells.setdefault((row.source, row.event), []).append(row)
     for cell in cells.values():
         for one, other in itertools.combinations(cell, 2):
-            yield from _overlap(table, environment, one, other)
+            try:
+                yield from _overlap(table, environment, one, other)
+            except TableError as error:
+                yield f"{one.id}, or {other.id}: its guard cannot be asked: {error}"
+    answered = {row.event for row in table.rows}
+    for action in environment.actions:
+        if action.event is not None and action.event not in answered:
+            yield (
+                f"action {action.name!r} feeds {action.event.name}, and no row of the table is on it; write one, or "
+                "take the action away"
+            )
 
 
 def gaps(table: Table, environment: Environment, properties: Iterable[Property]) -> Iterator[str]:
     """What the environment does not say of the table, which would otherwise be silently left out of an exploration."""
+    properties = tuple(properties)
+    if found := list(nameless(table, environment)):
+        yield from found
+        return
     fed = {action.event for action in environment.actions}
     for event in sorted({row.event for row in table.rows}, key=lambda event: str(event.name)):
         if event not in fed and event not in environment.unheard:
@@ -60,12 +78,23 @@ def gaps(table: Table, environment: Environment, properties: Iterable[Property])
     for effect, updates in environment.reactions.items():
         for name in updates.keys() - names:
             yield f"reaction to {effect}: {name!r} is no variable"
-    known = names | constants(table, environment.enumerations).keys()
-    known |= {"state", "event", "kind", "moves", "effects", "updates", "row"}
-    for item in properties:
-        for name in names_in(item.expression):
-            if name.removeprefix("before.") not in known and not name.startswith("event."):
-                yield f"property {item.name!r}: {name!r} is no variable"
+    yield from misread(table, environment, properties)
+    names_of = [item.name for item in properties]
+    for name in dict.fromkeys(name for name in names_of if names_of.count(name) > 1):
+        yield f"two properties are called {name!r}; reports tell them apart by it"
+    actions = {action.name for action in environment.actions}
+    for action in environment.actions:
+        if action.unlike and action.unlike not in actions - {action.name}:
+            yield f"action {action.name!r}: there is no other action {action.unlike!r} that it could be unlike"
+    states, variables = {*table.states}, (*table.variables, *environment.variables)
+    for where, named in (
+        ("`timed`", table.timed),
+        ("`absorbing`", table.absorbing),
+        *((f"variable {each.name!r}, `within`", each.within or ()) for each in variables),
+    ):
+        for state in named:
+            if state not in states:
+                yield f"{where}: {state!r} is no state of {table.name}"
 
 
 def _row(table: Table, environment: Environment, row: AnyRow) -> Iterator[str]:
@@ -84,6 +113,8 @@ def _row(table: Table, environment: Environment, row: AnyRow) -> Iterator[str]:
     for name in row.updates:
         if name not in table.updates:
             yield f"{row.id}: unknown update {name!r}; define it in the table's `updates`"
+        elif not all(isinstance(each, tuple) and len(each) == 2 for each in table.updates[name]):
+            yield f"{row.id}: update {name!r} must be pairs of a field and an expression, such as (('count', '0'),)"
     for effect in row.effects:
         if str(effect.name) not in environment.reactions:
             yield f"{row.id}: environment {environment.name!r} has no reaction to {effect.name}; {{}} says: none"
@@ -102,10 +133,10 @@ def _overlap(table: Table, environment: Environment, one: AnyRow, other: AnyRow)
     known = constants(table, environment.enumerations)
     guards = [fold(_guard(table, row), known | {"state": constant(one.source)}) for row in (one, other)]
     reads = set[str]().union(*(names_in(source(guard)) for guard in guards))
-    domains: dict[str, tuple[object, ...]] = {}
+    domains: dict[str, Sequence[object]] = {}
     for name in sorted(reads):
         if name in variables:
-            domains[name] = tuple(range(variables[name].most + 1))
+            domains[name] = range(variables[name].most + 1)
         elif name.startswith("event."):
             domains[name] = _payloads(environment, one.event, name.removeprefix("event."))
     if len(domains) != len(reads) or math.prod(map(len, domains.values())) > _MOST:

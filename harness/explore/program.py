@@ -84,12 +84,12 @@ class Compiler:
         self.environment = environment
         self.properties = tuple(properties)
         self.layout = Layout(table, environment)
+        if faults := list(gaps(table, environment, self.properties)):
+            raise TableError(f"{table.name} cannot be explored:\n  " + "\n  ".join(faults))
         self._knowledge = Knowledge(self.layout, self.properties, constants(table, environment.enumerations))
         self._steps = Steps(table, environment, self.properties, self.layout, self._knowledge)
         self._codes: dict[tuple[Enum, tuple[AnyRow, ...]], StateCode] = {}
         self._cells: dict[tuple[Enum, int, tuple[AnyRow, ...]], list[tuple[Label, Term, list[Branch]]]] = {}
-        if faults := list(gaps(table, environment, self.properties)):
-            raise TableError(f"{table.name} cannot be explored:\n  " + "\n  ".join(faults))
 
     def state(self, state: Enum, rows: tuple[AnyRow, ...]) -> StateCode:
         """The code of `state`, whose rows are `rows`."""

@@ -17,15 +17,11 @@ from gatewright.harness.explore.environment import Environment
 from gatewright.harness.explore.liveness import judge
 from gatewright.harness.explore.program import Broken, Compiler, StateCode
 from gatewright.harness.explore.properties import Property, Shape
-from gatewright.harness.explore.steps import ILLEGAL, UNDECIDED, UNWRITTEN, Label
+from gatewright.harness.explore.steps import NEGATIVE, Label
 from gatewright.harness.explore.table import AnyRow, Table, constants
 from gatewright.harness.explore.terms import code_of, constant, fold, is_false, is_true, term
+from gatewright.spec.errors import ConfigurationError, TableError
 
-_FINDINGS: Final = {
-    ILLEGAL: "illegal",
-    UNDECIDED: "illegal",
-    UNWRITTEN: "illegal",
-}
 _NO_VALUES: Final[Mapping[str, int]] = MappingProxyType({})
 
 
@@ -159,19 +155,25 @@ def beginnings(table: Table, environment: Environment, bounds: Bounds, compiler:
     for name, value in bounds.values.items():
         if name not in variables or not 0 <= value <= variables[name].most:
             most = f"0 to {variables[name].most}" if name in variables else f"one of {', '.join(variables)}"
-            raise ValueError(f"the bound {name}={value} is not possible: it must be {most}")
+            raise ConfigurationError(f"the bound {name}={value} is not possible: it must be {most}")
     values = [
         (bounds.values[name],) if name in bounds.values else variable.initial for name, variable in variables.items()
     ]
     combinations = (dict(zip(variables, each, strict=True)) for each in itertools.product(*values))
+    known = {**constants(table, environment.enumerations), "state": constant(table.initial)}
     possible = [
         each
         for each in combinations
         if all(
-            is_true(fold(term(text), {name: constant(value) for name, value in each.items()}))
+            is_true(fold(term(text), known | {name: constant(value) for name, value in each.items()}))
             for text in (table.beginning, environment.beginning)
         )
     ]
+    if not possible:
+        raise TableError(
+            f"{table.name} has no state to begin in: within these bounds, no first values are possible by "
+            f"{table.beginning!r} and {environment.beginning!r}"
+        )
     return [compiler.layout.pack(table.initial, each) for each in possible]
 
 
@@ -261,7 +263,9 @@ def explore(
         watched: is given the graph before it grows, to tell how far it is.
 
     Raises:
-        TableError: when the environment does not feed an event, or an expression reads what has no variable.
+        TableError: when the environment does not feed an event, an expression reads what has no variable, or there is
+            no state to begin in.
+        ConfigurationError: for a bound that is no variable, or none of its values.
     """
     items = (*environment.properties, *properties)
     compiler = Compiler(table, environment, items) if compiler is None else compiler
@@ -328,15 +332,20 @@ def _violation(graph: Graph, broken: Broken, items: Sequence[Property]) -> tuple
     if broken.label >= 0:
         label = graph.label(graph.packed[place], broken.label)
         way.append((label, graph.packed[place]))
-    if broken.number < 0:
-        verdict, name = _FINDINGS[broken.number], "the table is not complete"
+    detail = broken.detail
+    if broken.number <= NEGATIVE:
+        variable = tuple(graph.compiler.layout.variables)[NEGATIVE - broken.number]
+        verdict, name = "illegal", "a variable has no value less than 0"
+        detail = f"{variable} is to be less here; let a guard ask for enough of it, or write max(..., 0)"
+    elif broken.number < 0:
+        verdict, name = "illegal", "the table is not complete"
     else:
         item = items[broken.number]
         verdict, name = ("safety" if item.shape is Shape.ALWAYS else "edge"), item.name
     steps = list(moments(graph, way))
     if broken.label >= 0:
         steps[-1] = attrs.evolve(steps[-1], state=steps[-1].row_target or steps[-1].state, changes=(), broken=True)
-    return verdict, Counterexample(name, broken.detail or verdict, tuple(steps))
+    return verdict, Counterexample(name, detail or verdict, tuple(steps))
 
 
 def moments(graph: Graph, way: Sequence[tuple[Label | None, int]]) -> Iterator[Moment]:

@@ -22,8 +22,10 @@ from gatewright.spec.rows import RowKind
 ILLEGAL: Final = -1
 UNDECIDED: Final = -2
 UNWRITTEN: Final = -3
+NEGATIVE: Final = -4
 """Findings that no property states: an event that the machine refuses or has no row for, a cell in which no row is
-taken, and a variable that is read where nobody wrote it."""
+taken, a variable that is read where nobody wrote it, and one that would be less than 0 (this number and less: of the
+first variable, the second, and so on)."""
 
 
 @attrs.frozen
@@ -127,12 +129,18 @@ class Steps:
             guard = self._guard(row, given | before)
             if is_false(guard):
                 continue
+            if row.kind is RowKind.REFUSE and (row.target is not None or row.updates or row.effects):
+                raise TableError(f"{row.id}: it refuses, so nothing changes; take its target, updates and effects away")
             if row.kind is RowKind.REFUSE:
                 allowed = action.hostile or row.event in self._table.commands
                 why = None if allowed else (ILLEGAL, f"{row.id} refuses what an honest environment says")
                 yield Branch(guard, row, (), (), why)
-            else:
-                yield self._step(state, action, row, guard, given, before)
+                continue
+            try:
+                step = self._step(state, action, row, guard, given, before)
+            except TableError as error:
+                raise TableError(f"{row.id}, {str(error).removeprefix(f'{row.id}, ')}") from error
+            yield step
 
     def _guard(self, row: AnyRow, known: Mapping[str, Term]) -> Term:
         if row.guard is None:
@@ -168,13 +176,17 @@ class Steps:
     ) -> Branch:
         after = dict(before)
         wrote: set[str] = set()
+        checks: list[tuple[int, Term]] = []
 
         def write(name: str, value: Term, where: str) -> None:
             variable = self._layout.variables[name]
             if row is not None:
                 self._settled(value, row, where)
-            after[name] = _bounded(variable, value)
+            after[name] = _bounded(variable, value, self._layout.variables)
             wrote.add(name)
+            if _may_be_negative(value):
+                number = NEGATIVE - tuple(self._layout.variables).index(name)
+                checks.append((number, fold(ast.Compare(value, [ast.GtE()], [ast.Constant(0)]), {})))
 
         for name, text in action.updates.items():
             write(name, fold(term(text), {**given, **after}), f"action {action.name}")
@@ -196,7 +208,6 @@ class Steps:
                 for name, text in self._environment.reactions[effect.name].items():
                     write(name, fold(term(text), {**given, **after}), f"effect {effect.name}")
         broken = self._forget(state, target, after, wrote)
-        checks: list[tuple[int, Term]] = []
         if broken is None:
             known = self._told(action, row, assigned, given, before, after)
             for number, rule in self._rules(state, action):
@@ -274,21 +285,58 @@ class Steps:
         return facts
 
 
-def _bounded(variable: Variable, value: Term) -> Term:
+def _bounded(variable: Variable, value: Term, variables: Mapping[str, Variable]) -> Term:
     """The value, kept within the variable's bound."""
     if isinstance(value, ast.Constant):
         if not isinstance(value.value, int):
             raise TableError(f"{variable.name}: {value.value!r} is not one of its values")
         return ast.Constant(min(value.value, variable.most))
-    if isinstance(value, (ast.Compare, ast.BoolOp)) or (isinstance(value, ast.Name) and value.id == variable.name):
+    if isinstance(value, ast.Compare) or (isinstance(value, ast.Name) and value.id == variable.name):
         return value
     if isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.Not):
         return value
-    if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Sub):
-        return value
+    if isinstance(value, ast.BoolOp):
+        return value if _is_truth(value, variables) else ast.IfExp(value, ast.Constant(1), ast.Constant(0))
+    match value:
+        case ast.BinOp(ast.Name(name), ast.Sub(), less) if name == variable.name and not _may_be_negative(less):
+            return value  # no greater than it was
+        case _:
+            pass
     if isinstance(value, ast.IfExp):
-        return ast.IfExp(value.test, _bounded(variable, value.body), _bounded(variable, value.orelse))
+        return ast.IfExp(
+            value.test, _bounded(variable, value.body, variables), _bounded(variable, value.orelse, variables)
+        )
     return ast.Call(ast.Name("min", ast.Load()), [value, ast.Constant(variable.most)], [])
+
+
+def _is_truth(value: Term, variables: Mapping[str, Variable]) -> bool:
+    """Whether it is 0 or 1; Python's ``a or b`` is one of both, whatever they are."""
+    match value:
+        case ast.BoolOp(_, values):
+            return all(_is_truth(each, variables) for each in values)
+        case ast.Name(name):
+            return variables[name].most == 1
+        case _:
+            return isinstance(value, ast.Compare) or (isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.Not))
+
+
+def _may_be_negative(value: Term) -> bool:
+    """Whether its form allows it to be less than 0; variables are not."""
+    match value:
+        case ast.Constant(number):
+            return isinstance(number, int) and number < 0
+        case ast.IfExp(_, body, orelse):
+            return _may_be_negative(body) or _may_be_negative(orelse)
+        case ast.Call(ast.Name("max"), args):
+            return all(map(_may_be_negative, args))
+        case ast.Call(_, args):
+            return any(map(_may_be_negative, args))
+        case ast.BinOp(left, op, right):
+            return isinstance(op, ast.Sub) or _may_be_negative(left) or _may_be_negative(right)
+        case ast.UnaryOp(ast.USub(), _):
+            return True
+        case _:
+            return False
 
 
 def _presence(node: Term, variable: Variable) -> Term:

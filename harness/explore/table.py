@@ -6,12 +6,13 @@ import functools
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 
 from gatewright.harness.explore.environment import Variable
 from gatewright.harness.explore.terms import Rewriting, Term, constant
+from gatewright.spec.errors import TableError
 from gatewright.spec.rows import TableRow
 
 AnyRow = TableRow[Any, Any, Any]
@@ -64,6 +65,12 @@ class Table:
     findings: Callable[[Iterable[AnyRow]], Iterable[str]] = attrs.field(default=_nothing_found, eq=False)
     enumerations: tuple[type[Enum], ...] = ()
     beginning: str = "True"
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(cast("object", self.initial), Enum):
+            raise TableError(
+                f"table {self.name}: `initial` is {self.initial!r}; it must be a member of the states' enumeration"
+            )
 
     @property
     def states(self) -> tuple[Enum, ...]:

@@ -41,6 +41,28 @@ WRONG = {
         "ROWS = (attrs.evolve(ROWS[0], updates=('fogrive',)), *ROWS[1:])",
         "locked.code: unknown update 'fogrive'; define it in the table's `updates`",
     ),
+    "an update that is no pair": (
+        "sound = lambda rows: attrs.evolve(table(rows), updates={'forgive': ('wrong', '0'), 'blame': ()})",
+        "locked.code: update 'forgive' must be pairs of a field and an expression",
+    ),
+    "a guard that calls a function": (
+        "sound = lambda rows: attrs.evolve(table(rows), guards={'right': 'event.right', 'blocked': 'abs(wrong) > 2'})",
+        "locked.code, or locked.code.wrong: its guard cannot be asked: abs() has no meaning here",
+    ),
+    "an effect without a name": (
+        "ROWS = (attrs.evolve(ROWS[0], effects=('unbolt',)), *ROWS[1:])",
+        "locked.code: its effect 'unbolt' is no class with a `name`",
+    ),
+    "an event that no row is on": (
+        "class Kick:\n    name = 'kick'\n"
+        "ENVIRONMENT = attrs.evolve(ENVIRONMENT, actions=(*ENVIRONMENT.actions, Action(name='a kick', event=Kick)))",
+        "action 'a kick' feeds kick, and no row of the table is on it; write one, or take the action away",
+    ),
+    "an action with a misspelt guard": (
+        "wait = Action(name='wait', guard='tires > 0')\n"
+        "ENVIRONMENT = attrs.evolve(ENVIRONMENT, actions=(*ENVIRONMENT.actions, wait))",
+        "action 'wait', its guard: 'tires' is no variable; did you mean 'tries'?",
+    ),
     "two rows of one id": ("ROWS = (*ROWS, ROWS[-1])", "open.pull: two rows have this id"),
     "a property that breaks": (
         "ROWS = tuple(attrs.evolve(row, effects=()) if row.id == 'closed.time_up' else row for row in ROWS)",
@@ -195,3 +217,80 @@ def test_what_cannot_be_checked_is_said(arguments: tuple[str, ...], said: str) -
     assert ended.status == 1
     assert said in ended.err
     assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("T = (", "mine:T: mine cannot be imported: SyntaxError: '(' was never closed ("),
+        ("raise RuntimeError('boom')", "mine:T: mine cannot be imported: RuntimeError: boom ("),
+        ("import not_here_at_all", "mine:T: mine imports not_here_at_all, which is not installed here"),
+        ("T = lambda: len(3)", "mine:T: calling it failed: TypeError: object of type 'int' has no len() ("),
+        (
+            "T = lambda rows: rows",
+            "mine:T: it must be callable without arguments (missing a required argument: 'rows')",
+        ),
+        ("T = lambda: flag('state')", "mine:T: a variable cannot be called 'state'"),
+    ],
+)
+def test_a_module_that_fails_is_told_with_its_line(
+    text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text(f"from gatewright.harness.explore import *\n{text}\n", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    ended = gatewright("check", "mine:T")
+    assert (ended.status, ended.out) == (1, "")
+    assert said in ended.err
+    assert "Traceback" not in ended.err
+
+
+SUBJECT = "from gatewright.harness.check import Subject, Bounds\n"
+
+
+def test_reasons_for_what_there_is_not_are_refused(mine: Callable[[str], None]) -> None:
+    mine(
+        f"{SUBJECT}rows = Subject(table=sound(), environment=ENVIRONMENT, justified={{'locked.psuh': 'Never.'}})\n"
+        "all_ = Subject(table=sound(), environment=ENVIRONMENT, survivors={'drop_update * forgvie': 'It may.'})"
+    )
+    ended = gatewright("check", "mine:rows", "--no-spin", "--no-mutants")
+    assert ended.status == 1
+    assert "justified: there is no row 'locked.psuh'" in ended.out
+    ended = gatewright("check", "mine:all_", "--no-spin")
+    assert ended.status == 1
+    assert "survivors: there is no mutant 'drop_update * forgvie'" in ended.out
+
+
+def test_a_table_that_breaks_in_the_bounds_of_its_mutants_is_no_traceback(mine: Callable[[str], None]) -> None:
+    mine(
+        f"{SUBJECT}unbolted = Bounds(values={{'bolted': 0}})\n"
+        "subject = Subject(table=sound(), environment=ENVIRONMENT, stages=(unbolted,))"
+    )
+    ended = gatewright("check", "mine:subject", "--no-spin")
+    assert (ended.status, ended.err) == (1, "")
+    assert "it does not hold within the bounds of its mutants" in ended.out
+    assert "D1: the bolt is in while the door is locked" in ended.out
+
+
+TEXTS = """
+from gatewright.harness.check import Subject
+hard = tuple(attrs.evolve(each, guard='hard') for each in ROWS if each.id == 'closed.push')
+soft = tuple(attrs.evolve(each, id='closed.push.soft', guard='not hard') for each in ROWS if each.id == 'closed.push')
+ROWS = (*(each for each in ROWS if each.id != 'closed.push'), *hard, *soft)
+how = {'how': ('hard', 'soft')}
+actions = tuple(attrs.evolve(each, payload=how) if each.name == 'push' else each for each in ENVIRONMENT.actions)
+subject = Subject(
+    table=attrs.evolve(sound(ROWS), guards={**sound().guards, 'hard': "event.how == 'hard'"}),
+    environment=attrs.evolve(ENVIRONMENT, actions=actions),
+)
+"""
+
+
+@requires("spin")
+@requires("cc")
+def test_what_spin_cannot_be_told_is_a_reason_and_still_json(mine: Callable[[str], None]) -> None:
+    mine(TEXTS)
+    ended = gatewright("check", "mine:subject", "--no-mutants", "--json")
+    assert ended.status == 1
+    assert object_of(ended)["spin"]["agreed"] is False
+    assert ended.err.startswith("spin: the payload 'hard' is no number")
+    assert gatewright("check", "mine:subject", "--no-mutants", "--no-spin").status == 0

@@ -234,7 +234,12 @@ def test_the_journal_of_a_simulated_life_conforms(seed: int) -> None:
     ("line", "wrong"),
     [
         ("nonsense", "it is not JSON"),
+        ("[" * 100_000, "it is not JSON"),
         ("[]", "it is no JSON object"),
+        (
+            '{"time":NaN, "gen":1, "state":"ready", "to":"ready", "event":"x", "row":"x", "kind":"take", "effects":[]}',
+            "it is not JSON",
+        ),
         (
             '{"time":1, "gen":1, "state":"ready", "to":"ready", "event":"x", "row":3, "kind":"take", "effects":[]}',
             "Expected `str`, got `int` - at `$.row`",
@@ -258,6 +263,9 @@ async def test_the_command_says_so_by_its_status(autojump_clock: MockClock, tmp_
     good, bad = tmp_path / "good.jsonl", tmp_path / "bad.jsonl"
     good.write_text("\n".join(lines(steps)), encoding="utf-8")
     bad.write_text("\n".join(lines(steps[:3] + steps[4:])), encoding="utf-8")
+    marked = tmp_path / "marked.jsonl"
+    marked.write_bytes(b"\xef\xbb\xbf" + good.read_bytes())  # as editors on Windows save it
+    assert gatewright("conform", str(marked)).status == 0
     ended = gatewright("conform", str(good))
     assert (ended.status, ended.err) == (0, "")
     assert f"{len(steps)} steps of 1 shard conform" in ended.out

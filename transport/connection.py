@@ -30,7 +30,6 @@ from gatewright.spec.events import (
     ConnectError,
     ConnectFailed,
     ConnectionOutcome,
-    Message,
     Opened,
     ProtocolViolation,
     WriteBlocked,
@@ -58,10 +57,6 @@ _Reader: TypeAlias = Callable[[], Awaitable[object]]
 class Host(Protocol):
     """What a connection needs of the shard that owns it."""
 
-    def feed_outcome(self, event: ConnectionOutcome) -> None:
-        """Takes what became of the connection into the machine, and performs its effects."""
-        ...
-
     def receive(self, gen: int, messages: list[str | bytes], *, checked: bool) -> bool:
         """Takes messages of the peer out of the list; whether reading may go on.
 
@@ -73,8 +68,11 @@ class Host(Protocol):
         """Waits until reading may go on."""
         ...
 
-    def feed(self, event: Message) -> None:
-        """Takes what the peer sent in place of a message into the machine, and performs its effects."""
+    def feed(self, event: ConnectionOutcome | ProtocolViolation) -> None:
+        """Takes what became of the connection, or came in place of a message, into the machine, and does its effects.
+
+        Also when another connection has taken this one's place: what that is worth then is for the table to say.
+        """
         ...
 
 
@@ -179,7 +177,7 @@ class Connection:
             self.gone.set()
         if self._fault is not None:
             raise self._fault
-        self._host.feed_outcome(Aborted(self.gen) if self._aborted or self._outcome is None else self._outcome)
+        self._host.feed(Aborted(self.gen) if self._aborted or self._outcome is None else self._outcome)
 
     async def _live(self) -> None:
         try:
@@ -229,7 +227,7 @@ class Connection:
         )
         await trio.lowlevel.checkpoint_if_cancelled()  # it may have ended in the instant in which it was aborted
         _forget_handshake(websocket)
-        self._host.feed_outcome(Opened(self.gen))
+        self._host.feed(Opened(self.gen))
         self._websocket = websocket
         stream.release()
         self._wake_writer()
@@ -361,7 +359,7 @@ class Connection:
                     del outgoing  # an idle writer need not hold on to what it sent last
             if patience.cancelled_caught:
                 # Half a frame is out: nothing can follow it, not even a close frame.
-                self._host.feed_outcome(WriteBlocked(self.gen))
+                self._host.feed(WriteBlocked(self.gen))
                 return
         else:
             self._writing = self.outbox.closed
@@ -388,7 +386,7 @@ class Connection:
     async def _tell_when_flushed(self) -> None:
         assert self._stream is not None
         await self._stream.close_sent.wait()
-        self._host.feed_outcome(CloseFlushed(self.gen))
+        self._host.feed(CloseFlushed(self.gen))
 
 
 class _Lent:

@@ -19,7 +19,6 @@ from gatewright.fsm.core import ShardCore
 from gatewright.fsm.errors import IllegalTransition
 from gatewright.spec import effects as fx
 from gatewright.spec.events import (
-    ConnectionOutcome,
     DeadlinePassed,
     Event,
     MetadataError,
@@ -184,7 +183,7 @@ class Driver:
                 bounded = self._receive_run(gen, run, now)
             else:
                 bounded = self._receive_event(gen, messages.pop(0)) is not None
-            if not bounded or core.gen != gen:
+            if not bounded:
                 continue
             mailbox.flush()
             if mailbox.overflowed:
@@ -241,15 +240,7 @@ class Driver:
     async def room(self, gen: int) -> None:
         """Waits until reading may go on, because the consumer has taken enough out of its mailbox."""
         await self.mailbox.wait_for_room()
-        self.feed_outcome(ReadingResumed(gen))
-
-    def feed_outcome(self, event: ConnectionOutcome) -> None:
-        """Takes what became of a connection, unless another one has taken its place: then it says nothing any more.
-
-        A socket is left in the step that aborts it and gone some passes later; meanwhile the next may be asked for.
-        """
-        if event.gen == self.core.gen:
-            self.feed(event)
+        self.feed(ReadingResumed(gen))
 
     @trio.lowlevel.enable_ki_protection
     async def run_timers(self) -> None:
@@ -479,15 +470,13 @@ class Driver:
         with scope:
             try:
                 slot = await self._gate.acquire(
-                    shard_id=self.core.settings.shard_id, on_queued=lambda eta: self.feed_outcome(SlotQueued(gen, eta))
+                    shard_id=self.core.settings.shard_id, on_queued=lambda eta: self.feed(SlotQueued(gen, eta))
                 )
             except GateUnavailable as refusal:
-                self.feed_outcome(SlotUnavailable(gen, refusal.refusal, refusal.retry_after))
+                self.feed(SlotUnavailable(gen, refusal.refusal, refusal.retry_after))
                 return
-            if gen != self.core.gen:  # a gate that takes its time even when it is cancelled
-                self._gate.give_back(slot)
-                return
-            # No checkpoint from here to the queue of the writer: the slot is used in the step in which it was taken.
+            # No checkpoint from here to the queue of the writer: the slot is used in the step in which it was taken, or
+            # given back in it, as the table has it for one that nobody waits for any more. So this holds one at most.
             self._slot = (gen, slot)
             self.feed(SlotGranted(gen))
 

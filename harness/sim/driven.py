@@ -40,7 +40,7 @@ from gatewright.harness.sim.ending import LEFT_WITHIN, check_answers, check_leak
 from gatewright.harness.sim.held import HeldGate, HeldMetadata, HeldRegistration
 from gatewright.harness.sim.network import Network
 from gatewright.harness.sim.paths import PathOfTheTable
-from gatewright.harness.sim.performing import DEEDS, HOLDING, OWN, REASONS, Deed, Scene
+from gatewright.harness.sim.performing import DEEDS, HOLDING, LATE, OWN, REASONS, Deed, Scene
 from gatewright.harness.sim.scenario import INTENTS
 from gatewright.harness.sim.scheduler import Scheduler, scheduled
 from gatewright.harness.sim.seams import RegistrationBroke
@@ -63,7 +63,7 @@ WANDERING: Final = 12
 
 _TOKEN: Final = "MTIzNDU2Nzg5MDEyMzQ1Njc4.sim.token"  # noqa: S105 - it opens nothing but the fake
 _FOREVER: Final = 1e9
-_ANSWERS: Final = frozenset({*OWN, "registrations are undone", "registrations are undone, late"})
+_ANSWERS: Final = frozenset({*OWN, *LATE, "registrations are undone", "registrations are undone, late"})
 """What may come beside the action: nothing was begun that could be undone, or it lasted too long."""
 _TIMERS: Final = frozenset({"deadline passes", "deadline passes, with time left"})
 _SAME: Final = (
@@ -307,7 +307,7 @@ class _Life:
         await trio.testing.wait_all_tasks_blocked()
         for label, state in self.way.steps:
             name = label.action.name
-            if name in OWN or (name in _TIMERS and state == State.BACKING_OFF != scene.shard.state):
+            if name in {*OWN, *LATE} or (name in _TIMERS and state == State.BACKING_OFF != scene.shard.state):
                 continue  # it has come by itself
             why = await self._try(scene, label)
             if why and name in _TIMERS:

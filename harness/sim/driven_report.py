@@ -12,7 +12,7 @@ import attrs
 from gatewright.harness.explore.ways import Ways
 from gatewright.harness.pool import ended_by_request, portions, spread
 from gatewright.harness.sim.driven import drive, explored
-from gatewright.harness.sim.performing import DEEDS, OWN, REASONS
+from gatewright.harness.sim.performing import DEEDS, LATE, OWN, REASONS
 
 _PORTION: Final = 10
 """Seeds that a process takes at once."""
@@ -82,8 +82,8 @@ class DrivenReport:
         lines = [
             f"{self.lives:,} driven lives, {judged:,} actions, {len(self.rows)} rows, {self.cpu:.1f} s; "
             f"{self.whole:,} ways were taken to their end" + (": interrupted" if self.interrupted else ""),
-            f"{len(self.done)} of {len(DEEDS)} actions with a deed were done; {len(OWN)} are the driver's own answers, "
-            f"and {len(REASONS)} have a reason why no driver can be brought to them",
+            f"{len(self.done)} of {len(DEEDS)} actions with a deed were done; {len({*OWN, *LATE})} are the driver's "
+            f"own answers, and {len(REASONS)} have a reason why no driver can be brought to them",
         ]
         lines += [f"never done: {', '.join(self.never)}"] if self.never else []
         lines += [f"left {count:6,}  {why}" for why, count in self.left.most_common(12)]

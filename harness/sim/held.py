@@ -29,6 +29,8 @@ class Question(Generic[T]):
     """Whether it waits on when it is cancelled."""
     note: Callable[[float], None] = _ignore
     """Where an estimate goes, in seconds."""
+    gen: int = 0
+    """The generation in which it was asked, if that matters."""
     given_up: bool = False
     """Whether who asked has cancelled it."""
     _answer: T | Exception | None = None
@@ -75,9 +77,9 @@ class Desk(Generic[T]):
         self._healed = False
         self._questions: list[Question[T]] = []
 
-    async def ask(self, note: Callable[[float], None] = _ignore) -> T:
+    async def ask(self, note: Callable[[float], None] = _ignore, gen: int = 0) -> T:
         """Waits for the answer."""
-        question = Question[T](self._stubborn, note)
+        question = Question[T](self._stubborn, note, gen)
         self._questions.append(question)
         if self._healed:
             question.answer(self._usual())
@@ -86,9 +88,14 @@ class Desk(Generic[T]):
         finally:
             self._questions.remove(question)
 
-    def open(self, *, given_up: bool = False) -> Question[T] | None:
-        """The oldest question without an answer that somebody still waits for, or that everybody has given up."""
-        found = (q for q in self._questions if not q.answered and q.given_up is given_up)
+    def open(self, *, given_up: bool = False, asked: Callable[[int], bool] = lambda _gen: True) -> Question[T] | None:
+        """The oldest question without an answer that somebody still waits for, or that everybody has given up.
+
+        Args:
+            given_up: which of the two.
+            asked: whether it may have been asked in a generation.
+        """
+        found = (q for q in self._questions if not q.answered and q.given_up is given_up and asked(q.gen))
         return next(found, None)
 
     def heal(self) -> None:
@@ -118,7 +125,7 @@ class HeldGate:
     async def acquire(self, *, shard_id: int, on_queued: Callable[[float], None]) -> Slot:
         """See :class:`~gatewright.transport.seams.IdentifyGate`."""
         self.note, self.asked_in = on_queued, self._gen()
-        slot = await self.desk.ask(on_queued)
+        slot = await self.desk.ask(on_queued, self.asked_in)
         self.unsettled += 1
         return slot
 

@@ -159,12 +159,29 @@ class Scene:
             question.answer(answer)
         return question is not None
 
-    def estimate(self, *, given_up: bool) -> bool:
+    def estimate(self) -> bool:
         """The gate says how long it will last."""
-        question = self.gate.desk.open(given_up=given_up)
+        question = self.gate.desk.open()
         if question is not None:
             question.note(_ESTIMATE)
         return question is not None
+
+    def answer_late(self, answer: Slot | Exception | None, *, old: bool) -> bool:
+        """The gate answers a request that was taken back, or says how long it will last.
+
+        Args:
+            answer: ``None``: an estimate.
+            old: whether it is a request of an older connection than the newest.
+        """
+        gen = self.context.gen
+        question = self.gate.desk.open(given_up=True, asked=lambda asked: (asked < gen) is old)
+        if question is None:
+            return False
+        if answer is None:
+            question.note(_ESTIMATE)
+        else:
+            question.answer(answer)
+        return True
 
     def estimate_again(self) -> bool:
         """The gate says how long it will last, to who has asked last and has had an answer."""
@@ -323,6 +340,20 @@ def _refusing(refusal: SlotRefusal) -> Deed:
     return Deed(lambda scene, _: scene.tell(scene.gate.desk, _no_slot(refusal)))
 
 
+def _late_answers(when: str, *, old: bool) -> Mapping[str, Deed]:
+    """What the gate says to a request that was taken back."""
+    answers: Mapping[type[events.Event], Slot | Exception | None] = {
+        events.SlotGranted: _SLOT,
+        events.SlotQueued: None,
+        events.SlotUnavailable: _no_slot(SlotRefusal.OUTAGE),
+    }
+    return {f"{event.name} {when}": _answering_late(answer, old=old) for event, answer in answers.items()}
+
+
+def _answering_late(answer: Slot | Exception | None, *, old: bool) -> Deed:
+    return Deed(lambda scene, _: scene.answer_late(answer, old=old))
+
+
 def _no_metadata(error: MetadataError) -> Exception:
     return MetadataUnavailable(error, "as the exploration has it")
 
@@ -405,15 +436,10 @@ DEEDS: Final[Mapping[str, Deed]] = MappingProxyType(
         "unknown_message out of turn": Deed(lambda scene, _: scene.say(12), when=_heard),
         # The identify gate.
         "slot is granted": Deed(lambda scene, _: scene.tell(scene.gate.desk, _SLOT)),
-        "slot is queued": Deed(lambda scene, _: scene.estimate(given_up=False)),
+        "slot is queued": Deed(lambda scene, _: scene.estimate()),
         **{f"slot is refused: {refusal}": _refusing(refusal) for refusal in SlotRefusal},
-        "slot_granted after the request was withdrawn": Deed(
-            lambda scene, _: scene.tell(scene.gate.desk, _SLOT, given_up=True)
-        ),
-        "slot_queued after the request was withdrawn": Deed(lambda scene, _: scene.estimate(given_up=True)),
-        "slot_unavailable after the request was withdrawn": Deed(
-            lambda scene, _: scene.tell(scene.gate.desk, _no_slot(SlotRefusal.OUTAGE), given_up=True)
-        ),
+        **_late_answers("after the request was withdrawn", old=False),
+        **_late_answers("of an old connection", old=True),
         "slot_queued a second time": Deed(lambda scene, _: scene.estimate_again()),
     }
 )
@@ -427,7 +453,14 @@ OWN: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Actions that are the driver's own answers: they come by themselves before all is quiet, and are held to be right."""
 
-_OLD: Final = "what an ended connection may still say is dropped by the driver, which ends it before the next one opens"
+LATE: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "aborted of an old connection": "a connection that was aborted ends when the next one is asked for already",
+    }
+)
+"""Answers of the driver's own that the exploration lets come at any time: they come by themselves, or not at all."""
+
+_OLD: Final = "a connection is opened when nothing is left of the one before, which is quiet then; see `LATE`"
 
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -439,9 +472,10 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "slot_granted a second time": "a gate answers a request once",
         "slot_unavailable a second time": "a gate answers a request once",
         **{
-            f"{event.name} of an old connection": _OLD
+            name: _OLD
             for event in (*events.OUTCOMES, *events.MESSAGES)
             if issubclass(event, events.ConnectionEvent)
+            if (name := f"{event.name} of an old connection") not in {*DEEDS, *LATE}
         },
     }
 )

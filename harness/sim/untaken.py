@@ -15,8 +15,7 @@ from gatewright.spec.rows import Row, RowKind
 from gatewright.spec.states import State
 from gatewright.spec.table import NO_SOCKET, TABLE
 
-_HANDSHAKEN: Final = (State.IDENTIFIED, State.RESUMING, State.READY)
-_BESIDE_AN_OLD_ONE: Final = (State.CONNECTING, State.DRAINING)
+_BESIDE_AN_OLD_ONE: Final = (State.CONNECTING, State.STALLED, State.DRAINING)
 """Where the next connection waits for the end of the one before, or is left already."""
 _LEAVING: Final = (State.STALLED, State.DRAINING)
 _REGISTRATION_ENDS: Final = (events.Registered, events.RegistrationFailed)
@@ -35,9 +34,7 @@ def reasons() -> Mapping[str, str]:
 
 
 def _reason(row: Row) -> str | None:
-    if row.id.endswith(".stale") and row.event not in events.MESSAGES:
-        return "the driver drops what has become of an old connection before it is fed"
-    if row.id.endswith(".stale") and row.source not in _BESIDE_AN_OLD_ONE:
+    if row.id.endswith(".stale") and row.event not in _GATE and row.source not in _BESIDE_AN_OLD_ONE:
         return "a connection is opened when nothing is left of the one before, so that one cannot say anything later"
     if row.kind is RowKind.REFUSE and row.event is events.Register:
         return "`Shard` registers once, when its block is entered"
@@ -49,31 +46,38 @@ def _reason(row: Row) -> str | None:
 def _of_a_connection(row: Row) -> str | None:
     """Of a connection: it ends with one event, and once it is aborted that is `Aborted`."""
     event, source = row.event, row.source
-    if event is events.ConnectFailed and source is not State.CONNECTING:
+    no_socket, opening = _late(row)
+    if row.id == "stalled.aborted.stale":
+        return "a handshake waits for the end of the connection before it for as long as it may last, which is no time"
+    if event is events.ConnectFailed and not opening:
         return "a handshake that is aborted ends as `Aborted`, also if it has failed by itself in the same instant"
-    if event is events.Closed and source in NO_SOCKET:
+    if event is events.Closed and no_socket:
         return "a connection that was aborted ends as `Aborted`, whatever else became of it"
-    if event is events.Opened and source is not State.CONNECTING:
+    if event is events.Opened and not opening:
         return "to abort is to cancel the handshake, and one that ends in the same instant is cancelled as well"
-    if event is events.WriteBlocked and source in NO_SOCKET:
+    if event is events.WriteBlocked and no_socket:
         return "to abort is to cancel the writer, and a time-out in a cancelled scope is not taken for one"
     if row.id == "failed.reading_paused":
         return (
             "a shard fails beside its connection when its queue overflows, and such a queue never stops the reader, or "
             "when its one attempt is spent, and what has filled the queue on its one connection has stopped the reader"
         )
-    if event is events.QueueOverflowed and source in (*_LEAVING, *NO_SOCKET):
+    if event is events.QueueOverflowed and (no_socket or source in _LEAVING):
         return "the queue overflows in the step that delivers, and nothing is delivered there"
     return None
 
 
+def _late(row: Row) -> tuple[bool, bool]:
+    """Whether the connection was aborted before, and whether it is the one that is being opened."""
+    stale = row.id.endswith(".stale")
+    return stale or row.source in NO_SOCKET, row.source is State.CONNECTING and not stale
+
+
 def _of_a_seam(row: Row) -> str | None:
-    """Of registrations and the gate."""
+    """Of registrations."""
     event, source = row.event, row.source
     if event in _REGISTRATION_ENDS and row.kind is RowKind.IGNORE:
         return "the driver drops the end of a registration that was given up: undoing follows in any case"
     if event is events.RegistrationUndone and (source not in _UNDONE or row.id == "draining.registration_undone.late"):
         return "undoing holds the registrar's lock, and nothing is registered anew before it has ended"
-    if event in _GATE and source in _HANDSHAKEN:
-        return "the gate is asked once a connection, and its answer has led here, or it was not asked at all"
     return None

@@ -11,7 +11,7 @@ from gatewright.harness.explore.gateway_environment import gateway_environment
 from gatewright.harness.explore.ways import Ways
 from gatewright.harness.sim.driven import drive, explored
 from gatewright.harness.sim.driven_report import drive_many
-from gatewright.harness.sim.performing import DEEDS, OWN, REASONS
+from gatewright.harness.sim.performing import DEEDS, LATE, OWN, REASONS
 from gatewright.spec import events
 from gatewright.transport.connection import Connection
 from gatewright.transport.driver import Driver
@@ -25,10 +25,10 @@ def ways() -> Ways:
 
 
 def test_every_action_of_the_environment_has_a_deed_or_a_reason_and_nothing_else_has() -> None:
-    named = [*DEEDS, *OWN, *REASONS]
+    named = [*DEEDS, *OWN, *LATE, *REASONS]
     assert sorted(named) == sorted(action.name for action in gateway_environment().actions)
     assert all(REASONS.values())
-    assert all(OWN.values())
+    assert all({**OWN, **LATE}.values())
 
 
 def test_the_driver_stands_where_the_exploration_says_after_each_action(ways: Ways) -> None:
@@ -58,13 +58,13 @@ def _forget_close(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _lose_estimates(monkeypatch: pytest.MonkeyPatch) -> None:
-    feed = Driver.feed_outcome
+    feed = Driver.feed
 
-    def lose(driver: Driver, event: events.ConnectionOutcome) -> None:
+    def lose(driver: Driver, event: events.Event) -> None:
         if not isinstance(event, events.SlotQueued):
             feed(driver, event)
 
-    monkeypatch.setattr(Driver, "feed_outcome", lose)
+    monkeypatch.setattr(Driver, "feed", lose)
 
 
 @pytest.mark.parametrize(

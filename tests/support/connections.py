@@ -11,7 +11,7 @@ import trio.testing
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, Event, Request
 
-from gatewright.spec.events import ConnectionOutcome, Message, ProtocolViolation
+from gatewright.spec.events import ConnectionOutcome, ProtocolViolation
 from gatewright.transport.connection import Connection
 from gatewright.transport.inflate import Compression, inflater
 from gatewright.transport.limiter import SendLimiter
@@ -31,12 +31,11 @@ class Host:
     violations: list[ProtocolViolation] = attrs.field(factory=list[ProtocolViolation])
     reading: trio.Event = attrs.field(factory=trio.Event)
 
-    def feed_outcome(self, event: ConnectionOutcome) -> None:
-        self.outcomes.append(event)
-
-    def feed(self, event: Message) -> None:
-        assert isinstance(event, ProtocolViolation)
-        self.violations.append(event)
+    def feed(self, event: ConnectionOutcome | ProtocolViolation) -> None:
+        if isinstance(event, ProtocolViolation):
+            self.violations.append(event)
+        else:
+            self.outcomes.append(event)
 
     def receive(self, gen: int, messages: list[str | bytes], *, checked: bool) -> bool:
         assert gen == 1

@@ -112,6 +112,20 @@ async def test_reconnect_keeps_the_session(autojump_clock: MockClock) -> None:
         assert (close_codes(fake), handshakes(fake)) == ([KEPT], ["identify", "resume"])
 
 
+@conforms("P53")
+async def test_the_end_of_the_socket_that_was_left_is_written_down_and_not_acted_on(autojump_clock: MockClock) -> None:
+    """It comes when the next connection was asked for already, which waits for it."""
+    async with gateway() as fake, shard_on(fake) as shard:
+        await shard.wait_for("ready")
+        shard.reconnect()
+        await shard.wait_for("connecting")
+        await shard.wait_for("ready")
+        at = [record.row for record in shard.journal if record.gen == 2][:3]
+        assert at == ["backing_off.deadline_passed.connect", "connecting.aborted.stale", "connecting.opened"]
+        assert shard.counts["connecting.aborted.stale"] == 1
+        assert shard.metrics().ignored == sum(shard.counts.values())  # with a dispatch, if one was on its way
+
+
 async def test_force_identify_ends_the_session_for_the_server_too(autojump_clock: MockClock) -> None:
     async with gateway() as fake, shard_on(fake) as shard:
         await shard.wait_for("ready")

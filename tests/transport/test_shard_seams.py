@@ -10,6 +10,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gatewright.fsm.journal import Record
 from gatewright.harness.fake import Connection, Drop, Received
+from gatewright.harness.fake.script import Delay, Withhold
 from gatewright.spec.events import SlotRefusal
 from gatewright.spec.protocol import Opcode
 from gatewright.spec.session import Metadata
@@ -201,6 +202,76 @@ async def test_a_grant_that_comes_too_late_is_given_back(autojump_clock: MockClo
             await shard.wait_for("ready")
             assert gate.settled == ["back 1", "back 2", "sent 3", "answered 3"]
             assert handshakes(fake) == ["identify"]
+
+
+class Late:
+    """A gate whose first request is answered after ten seconds, whoever cancels it, and the others at once."""
+
+    def __init__(self, answer: Slot | GateUnavailable, *, next_after: float) -> None:
+        self._answer = answer
+        self._next_after = next_after
+        self.asked = 0
+        self.settled: list[str] = []
+
+    async def acquire(self, *, shard_id: int, on_queued: Callable[[float], None]) -> Slot:
+        self.asked += 1
+        if self.asked > 1:
+            await trio.sleep(self._next_after)
+            return Slot(shard_id, 0, "in time")
+        with trio.CancelScope(shield=True):
+            await trio.sleep(10)
+        on_queued(3.0)
+        if isinstance(self._answer, GateUnavailable):
+            raise self._answer
+        return self._answer
+
+    def sent(self, slot: Slot) -> None:
+        self.settled.append(f"sent {slot.ticket}")
+
+    def answered(self, slot: Slot) -> None: ...
+
+    def give_back(self, slot: Slot) -> None:
+        self.settled.append(f"back {slot.ticket}")
+
+    def learn(self, metadata: Metadata) -> None: ...
+
+
+LATE_SLOT = Slot(0, 0, "late")
+
+
+@conforms("P53")
+@pytest.mark.parametrize(
+    ("state", "script", "next_after", "said", "row"),
+    [
+        ("connecting", Connection(accept=Delay(60)), 0.0, LATE_SLOT, "connecting.slot_granted.stale"),
+        ("awaiting_hello", Connection(hello=Withhold()), 0.0, LATE_SLOT, "awaiting_hello.slot_granted.stale"),
+        ("awaiting_identify_slot", Connection(), 15.0, LATE_SLOT, "awaiting_identify_slot.slot_granted.stale"),
+        ("awaiting_identify_slot", Connection(), 15.0, None, "awaiting_identify_slot.slot_unavailable.stale"),
+        ("identified", Connection(ready=Withhold()), 0.0, LATE_SLOT, "identified.slot_granted"),
+        ("ready", Connection(), 0.0, LATE_SLOT, "ready.slot_granted"),
+        ("ready", Connection(), 0.0, None, "ready.slot_unavailable"),
+    ],
+)
+async def test_what_the_gate_says_to_an_old_connection_is_written_down_and_moves_nothing(
+    autojump_clock: MockClock, state: str, script: Connection, next_after: float, said: Slot | None, row: str
+) -> None:
+    gate = Late(said or GateUnavailable(SlotRefusal.OUTAGE, 60.0), next_after=next_after)
+    async with gateway(script=[Connection(), script]) as fake, shard_on(fake, gate=gate) as shard:
+        await shard.wait_for("awaiting_identify_slot")
+        await trio.sleep(5)
+        shard.reconnect()
+        await shard.wait_for(state)
+        gen = shard.snapshot().gen
+        await trio.sleep(6)
+        told = [(record.row, record.state, record.to, record.gen) for record in shard.journal if record.row == row]
+        assert told == [(row, state, state, gen)]
+        assert (shard.counts[row], shard.state, shard.snapshot().gen) == (1, state, gen)
+        queued = row.replace("slot_granted", "slot_queued").replace("slot_unavailable", "slot_queued")
+        assert shard.counts[queued] == 1
+        late = ["back late"] if said else []
+        assert [what for what in gate.settled if "late" in what] == late
+        await trio.sleep(20)
+        assert gate.settled.count("sent in time") == (state not in {"connecting", "awaiting_hello"})
 
 
 @pytest.mark.parametrize("seconds", [0.5, 1.5])

@@ -28,6 +28,8 @@ class Moment:
     numbers: tuple[tuple[str, int], ...]
     """Every variable after the step, as it is kept."""
     broken: bool = False
+    machine: str = ""
+    """Which one of a product moves; empty for a table by itself, and where the environment moves alone."""
 
     @classmethod
     def of(
@@ -58,11 +60,13 @@ class Moment:
             state=state,
             changes=changes,
             numbers=numbers,
+            machine=label.machine,
         )
 
     def as_dict(self) -> dict[str, Any]:
         """The step as JSON has it."""
-        return attrs.asdict(self, filter=lambda attribute, _: attribute.name not in {"numbers", "told", "row_target"})
+        left_out = {"numbers", "told", "row_target", *(() if self.machine else ("machine",))}
+        return attrs.asdict(self, filter=lambda attribute, _: attribute.name not in left_out)
 
     @property
     def line(self) -> str:
@@ -70,19 +74,24 @@ class Moment:
         what = f" = {self.event}" if self.event else ""
         row = f"   row {self.row}" if self.row else ""
         said = f" [{', '.join(self.effects)}]" if self.effects else ""
-        moved = f"   {self.source} → {self.state}" if self.source != self.state else f"   {self.state}"
+        moved = f"{self.source} → {self.state}" if self.source != self.state else self.state
+        moved = f"   {self.machine}: {moved}" if self.machine else f"   {moved}" if moved else ""
         changes = "".join(f" {name}={value}" for name, value in self.changes)
         return f"{self.action}{what}{moved}{row}{said}{'   ' + changes.strip() if changes else ''}"
 
 
 @attrs.frozen
 class Counterexample:
-    """What does not hold, and the shortest way there; `cycle` is what then repeats for ever, if that is the trouble."""
+    """What does not hold, and the shortest way there; `cycle` is what then repeats for ever, if that is the trouble.
+
+    `machines` are those of a product; there are none for a table by itself.
+    """
 
     property: str
     detail: str
     steps: tuple[Moment, ...]
     cycle: tuple[Moment, ...] = ()
+    machines: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """The steps, one a line."""

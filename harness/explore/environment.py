@@ -117,6 +117,7 @@ class Action:
         unlike: the name of another action; where the machine treats both alike, this one is left out.
         told: the event as Python text, for tests to paste; see the printers of counterexamples.
         lane: who does it, for sequence diagrams.
+        to: in a product, the machine that it is fed to, or whose names its expressions may say without a prefix.
     """
 
     name: str
@@ -131,6 +132,7 @@ class Action:
     unlike: str = ""
     told: str = ""
     lane: str = "Environment"
+    to: str = ""
 
     def __attrs_post_init__(self) -> None:
         if self.fair and self.fault:
@@ -151,7 +153,8 @@ class Environment:
     Attributes:
         variables: what the environment remembers, ghosts of the properties included.
         actions: what can happen.
-        reactions: for the name of each effect, what asking for it changes in the environment, in order.
+        reactions: for the name of each effect, what asking for it changes in the environment, in order. In a product
+            it is of whichever machine asks, and ``machine.effect`` of that machine alone.
         properties: what must hold; `explore` takes more.
         enumerations: classes whose members expressions may name, beside those of the table.
         beginning: which combinations of initial values are possible, beside what the table says.

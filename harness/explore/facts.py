@@ -91,10 +91,19 @@ class Facts:
 class Knowledge:
     """The facts of every state, worked out when they are first asked for."""
 
-    def __init__(self, layout: Layout, properties: Iterable[Property], known: Mapping[str, Term]) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        properties: Iterable[Property],
+        known: Mapping[str, Term],
+        judged: frozenset[int] | None = None,
+    ) -> None:
         self._layout = layout
+        # Only what the code of a state asks by itself may be relied upon there.
         self._always = [
-            (number, term(item.expression)) for number, item in enumerate(properties) if item.shape is Shape.ALWAYS
+            (number, term(item.expression))
+            for number, item in enumerate(properties)
+            if item.shape is Shape.ALWAYS and (judged is None or number in judged)
         ]
         self._known = known
         self._facts: dict[Enum, Facts] = {}

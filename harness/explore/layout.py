@@ -12,7 +12,16 @@ from gatewright.spec.errors import TableError
 
 
 class Layout:
-    """Where each variable lies in the number of a state."""
+    """Where each variable lies in the number of a state.
+
+    Attributes:
+        variables: by their names.
+        states: of the machine that code is made for.
+        state_mask, state_shift: where that machine's state lies.
+        width: how many bits there are in all; what stands above them is the label of a step.
+    """
+
+    state_shift = 0
 
     def __init__(self, table: Table, environment: Environment) -> None:
         self.variables = {variable.name: variable for variable in (*table.variables, *environment.variables)}
@@ -42,6 +51,10 @@ class Layout:
     def state(self, packed: int) -> Enum:
         """The machine's state."""
         return self.states[packed & self.state_mask]
+
+    def state_of(self, packed: int, machine: str) -> Enum | None:
+        """The state of one of the machines; of a table by itself there is but one."""
+        return self.state(packed)
 
     def field(self, name: str) -> str:
         """The variable as Python source over ``s``."""

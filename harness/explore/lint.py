@@ -79,9 +79,7 @@ def gaps(table: Table, environment: Environment, properties: Iterable[Property])
         for name in updates.keys() - names:
             yield f"reaction to {effect}: {name!r} is no variable"
     yield from misread(table, environment, properties)
-    names_of = [item.name for item in properties]
-    for name in dict.fromkeys(name for name in names_of if names_of.count(name) > 1):
-        yield f"two properties are called {name!r}; reports tell them apart by it"
+    yield from of_one_name(properties)
     actions = {action.name for action in environment.actions}
     for action in environment.actions:
         if action.unlike and action.unlike not in actions - {action.name}:
@@ -95,6 +93,13 @@ def gaps(table: Table, environment: Environment, properties: Iterable[Property])
         for state in named:
             if state not in states:
                 yield f"{where}: {state!r} is no state of {table.name}"
+
+
+def of_one_name(properties: Iterable[Property]) -> Iterator[str]:
+    """Properties that no report could tell apart."""
+    names = [item.name for item in properties]
+    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+        yield f"two properties are called {name!r}; reports tell them apart by it"
 
 
 def _row(table: Table, environment: Environment, row: AnyRow) -> Iterator[str]:

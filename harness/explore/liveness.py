@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
+from enum import Enum
 from typing import TYPE_CHECKING, cast
 
 import attrs
 
 from gatewright.harness.explore.properties import Property
-from gatewright.harness.explore.table import constants
 from gatewright.harness.explore.terms import fold, is_false, is_true, term
 
 if TYPE_CHECKING:
@@ -41,11 +41,10 @@ def judge(graph: Graph, goal: Property) -> Fault | None:
 
 def _goals(graph: Graph, goal: Property) -> bytearray:
     compiler = graph.compiler
-    known = constants(compiler.table, compiler.environment.enumerations)
-    asked: list[Callable[[int], object] | bool] = []
-    for state in compiler.layout.states:
-        holds = fold(term(goal.expression), {**known, **compiler.before(state)})
-        asked.append(is_true(holds) if is_true(holds) or is_false(holds) else compiler.predicate(holds))
+    asked: dict[int, Callable[[int], object] | bool] = {}
+    for control in compiler.controls:
+        holds = fold(term(goal.expression), compiler.known(control))
+        asked[control] = is_true(holds) if is_true(holds) or is_false(holds) else compiler.predicate(holds)
     mask = compiler.layout.state_mask
     good = bytearray(len(graph.packed))
     for number, packed in enumerate(graph.packed):
@@ -178,23 +177,26 @@ def _components(kept: _Kept) -> list[list[int]]:
 def _cycle(graph: Graph, component: list[int], kept: _Kept) -> Fault | None:
     """The fault of a component, unless fairness or time excuses it."""
     inside = set(component)
-    table = graph.compiler.table
+    layout, machines = graph.compiler.layout, graph.compiler.machines
     taken: set[str] = set()
     possible: set[str] | None = None
-    rearmed = False
-    controls: set[object] = set()
+    rearmed: set[str] = set()
+    controls: dict[str, set[Enum | None]] = {machine: set() for machine in machines}
     for number in component:
         here: set[str] = set()
         state = graph.packed[number]
-        controls.add(graph.compiler.layout.state(state))
+        for machine, states in controls.items():
+            states.add(layout.state_of(state, machine))
         for place in kept[number]:
             label = graph.label(state, graph.labels[place])
             if graph.targets[place] in inside:
                 taken.add(label.action.name)
                 row = label.row
                 if row is not None:
+                    table = machines[label.machine]
                     assigned = {name for update in row.updates for name, _ in table.updates.get(update, ())}
-                    rearmed = rearmed or row.target is not None or table.rearms in assigned
+                    if row.target is not None or table.rearms in assigned:
+                        rearmed.add(label.machine)
         # What leads to the goal was left out of `kept`, and is possible all the same.
         for label, _ in graph.steps(number):
             if label.action.fair or label.action.timer:
@@ -204,9 +206,9 @@ def _cycle(graph: Graph, component: list[int], kept: _Kept) -> Fault | None:
         possible = here if possible is None else possible & here
     if possible is not None and possible - taken:
         return None  # weak fairness: it is possible all the time, and never happens
-    timed = len(controls) == 1 and next(iter(controls)) in table.timed
-    if timed and not rearmed:
-        return None  # its deadline runs on through the whole cycle, and must fire
+    for machine, states in controls.items():
+        if machine not in rearmed and len(states) == 1 and next(iter(states)) in machines[machine].timed:
+            return None  # its deadline runs on through the whole cycle, and must fire
     first = min(component)
     return Fault("liveness", f"without another fault, this repeats for ever: {', '.join(sorted(taken))}", first,
                  _round(graph, first, inside, kept))  # fmt: skip

@@ -20,9 +20,11 @@ from typing import Any, Final, TypeVar
 import attrs
 
 from gatewright.harness.explore.environment import Environment
+from gatewright.harness.explore.joint import Joint
+from gatewright.harness.explore.product import Product, machines_of, qualified, single
 from gatewright.harness.explore.program import Compiler
 from gatewright.harness.explore.properties import Shape
-from gatewright.harness.explore.search import Bounds, Graph, Report, explore
+from gatewright.harness.explore.search import Bounds, Graph, Report, compiled, explore
 from gatewright.harness.explore.steps import Label
 from gatewright.harness.explore.table import AnyRow, Table
 from gatewright.spec.errors import TableError
@@ -46,12 +48,21 @@ class Kind(enum.StrEnum):
 
 @attrs.frozen
 class Mutant:
-    """One wrong table. `where` is the id of a row, or the name of a guard or a state; `detail` says what was done."""
+    """One wrong table. `where` is the id of a row, or the name of a guard or a state; `detail` says what was done.
+
+    In a product one machine is wrong: `product` has the wrong table in its place, and `where` begins with its name.
+    """
 
     kind: Kind
     where: str
     detail: str
     table: Table = attrs.field(repr=False, eq=False)
+    product: Product | None = attrs.field(default=None, repr=False, eq=False)
+
+    @property
+    def whole(self) -> Table | Product:
+        """What is explored."""
+        return self.table if self.product is None else self.product
 
     @property
     def name(self) -> str:
@@ -188,6 +199,19 @@ def of_deadlines(table: Table, without: Callable[[Table, Enum], Table]) -> Itera
         yield Mutant(Kind.DROP_DEADLINE, str(state.value), "", without(table, state))
 
 
+def mutants_of_machines(
+    product: Product,
+    rows: Mapping[str, Iterable[AnyRow]],
+    *,
+    without_deadline: Callable[[Table, Enum], Table] | None = None,
+) -> Iterator[Mutant]:
+    """Every mutant of each machine in turn, the others being as they are; `rows` are those of each, by its name."""
+    for name, some in rows.items():
+        for mutant in mutants(product.machines[name], some, without_deadline=without_deadline):
+            whole = product.with_machine(name, mutant.table)
+            yield attrs.evolve(mutant, where=qualified(name, mutant.where), product=whole)
+
+
 def mutants(
     table: Table, rows: Iterable[AnyRow], *, without_deadline: Callable[[Table, Enum], Table] | None = None
 ) -> Iterator[Mutant]:
@@ -218,53 +242,74 @@ class Judge:
     """Says what becomes of mutants.
 
     Args:
-        table, environment: what the mutants are mutants of.
+        whole, environment: what the mutants are mutants of: a table, or a product of several.
         stages: bounds, the small ones first; most mutants die in the first.
     """
 
-    def __init__(self, table: Table, environment: Environment, stages: Sequence[Bounds]) -> None:
-        self.table = table
+    def __init__(self, whole: Table | Product, environment: Environment, stages: Sequence[Bounds]) -> None:
         # What must sometimes be true is asked of the whole exploration; small bounds do not reach all of it.
-        self.environment = attrs.evolve(
-            environment, properties=tuple(x for x in environment.properties if x.shape is not Shape.SOMETIMES)
-        )
-        environment = self.environment
+        self.environment = _demanding(environment)
+        if isinstance(whole, Product):
+            whole = attrs.evolve(whole, around={name: _demanding(each) for name, each in whole.around.items()})
+        self.whole = whole
         self.stages = tuple(stages)
-        self._compiler = Compiler(table, environment, environment.properties)
-        self.baselines = tuple(self._explore(table, bounds, self._compiler) for bounds in self.stages)
+        self._compiler = compiled(whole, self.environment, self.environment.properties)
+        self.baselines = tuple(self._explore(whole, bounds, self._compiler) for bounds in self.stages)
         for report in self.baselines:
             report.assert_ok()
         self._graphs = [_signature(report.graph) for report in self.baselines]
-        self._clean = not list(table.findings(table.rows))
+        self._clean = not list(_findings(whole))
+
+    @property
+    def table(self) -> Table:
+        """What the mutants are mutants of, if it is one table.
+
+        Raises:
+            TableError: it is a product.
+        """
+        return single(self.whole, "this")
 
     @property
     def taken(self) -> tuple[AnyRow, ...]:
-        """Rows that some stage takes: only these are worth a mutant."""
-        taken = frozenset[str]().union(*(report.taken for report in self.baselines))
-        return tuple(row for row in self.table.rows if row.id in taken)
+        """Rows that some stage takes: only these are worth a mutant. Of a product, those of all machines."""
+        return tuple(row for rows in self.taken_by.values() for row in rows)
 
-    def _explore(self, table: Table, bounds: Bounds, compiler: Compiler) -> Report:
+    @property
+    def taken_by(self) -> Mapping[str, tuple[AnyRow, ...]]:
+        """Rows that some stage takes, by the names of the machines."""
+        taken = frozenset[str]().union(*(report.taken for report in self.baselines))
+        return {
+            name: tuple(row for row in table.rows if qualified(name, row.id) in taken)
+            for name, table in machines_of(self.whole).items()
+        }
+
+    def _explore(self, table: Table | Product, bounds: Bounds, compiler: Compiler | Joint) -> Report:
         return explore(table, self.environment, bounds, coverage=False, compiler=compiler)
 
     def judge(self, mutant: Mutant) -> Outcome:
         """What becomes of one mutant."""
-        for finding in mutant.table.findings(mutant.table.rows) if self._clean else ():
+        for finding in _findings(mutant.whole) if self._clean else ():
             return Outcome(mutant, "lint", finding)
         try:
             compiler = self._compiler
             if mutant.own_code:
-                compiler = Compiler(mutant.table, self.environment, self.environment.properties)
+                compiler = compiled(mutant.whole, self.environment, self.environment.properties)
             return self._judged(mutant, compiler)
         except TableError as error:
             return Outcome(mutant, "lint", str(error).splitlines()[0])
         finally:
-            self._compiler.forget_all_but(self.table.rows)
+            self._forget()
 
-    def _judged(self, mutant: Mutant, compiler: Compiler) -> Outcome:
+    def _forget(self) -> None:
+        """Drops the code of the mutant."""
+        for name, table in machines_of(self.whole).items():
+            self._compiler.forget_others(name, table)
+
+    def _judged(self, mutant: Mutant, compiler: Compiler | Joint) -> Outcome:
         same = True
         for bounds, baseline, signature in zip(self.stages, self.baselines, self._graphs, strict=True):
             limit = attrs.evolve(bounds, most=4 * baseline.states + 1000)
-            report = self._explore(mutant.table, limit, compiler)
+            report = self._explore(mutant.whole, limit, compiler)
             if not report.ok:
                 found = report.counterexample
                 return Outcome(mutant, report.verdict, "" if found is None else found.property)
@@ -283,11 +328,23 @@ class Judge:
         return Score(tuple(outcomes))
 
 
-def _meaning(table: Table, label: Label) -> tuple[object, ...]:
+def _demanding(environment: Environment) -> Environment:
+    """Without what must only sometimes be true."""
+    kept = tuple(item for item in environment.properties if item.shape is not Shape.SOMETIMES)
+    return attrs.evolve(environment, properties=kept)
+
+
+def _findings(table: Table | Product) -> Iterator[str]:
+    for each in machines_of(table).values():
+        yield from each.findings(each.rows)
+
+
+def _meaning(machines: Mapping[str, Table], label: Label) -> tuple[object, ...]:
     """What a step does, whatever the row is called: the writes that the abstraction drops are part of it."""
     row = label.row
     if row is None:
         return (label.action.name, tuple((name, str(value)) for name, value in label.payload.items()))
+    table = machines[label.machine]
     written: Mapping[str, str] = {
         field: text for update in row.updates for field, text in table.updates[update] if field in table.dropped
     }
@@ -303,8 +360,8 @@ def _meaning(table: Table, label: Label) -> tuple[object, ...]:
 
 def _signature(graph: Graph) -> tuple[object, ...]:
     """Equal for equal labelled graphs: states, steps, and what is done in each."""
-    table = graph.compiler.table
-    by_state = [[hash(_meaning(table, label)) for label in code.labels] for code in graph.codes]
+    machines = graph.compiler.machines
+    by_state = [[hash(_meaning(machines, label)) for label in code.labels] for code in graph.codes]
     mask = graph.compiler.layout.state_mask
     total = 0
     for place, state in enumerate(graph.packed):
@@ -313,6 +370,7 @@ def _signature(graph: Graph) -> tuple[object, ...]:
         for target, label in zip(graph.targets[first:last], graph.labels[first:last], strict=True):
             total = (total + hash((state, graph.packed[target], meanings[label]))) & 0xFFFFFFFFFFFFFFFF
     loops = tuple(
-        frozenset((_meaning(table, loop.label), ast.unparse(loop.guard)) for loop in code.loops) for code in graph.codes
+        frozenset((_meaning(machines, loop.label), ast.unparse(loop.guard)) for loop in code.loops)
+        for code in graph.codes
     )
     return (len(graph.packed), len(graph.targets), total, loops)

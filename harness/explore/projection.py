@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 import attrs
 
 from gatewright.harness.explore.environment import Environment
+from gatewright.harness.explore.product import single
 from gatewright.harness.explore.program import Compiler
 from gatewright.harness.explore.search import Bounds, beginnings, generate
 from gatewright.harness.explore.table import Table
@@ -121,7 +122,7 @@ def project(table: Table, environment: Environment, *, shown: str) -> Projection
     Raises:
         TableError: when the machine meets what it has no row for.
     """
-    compiler = Compiler(table, attrs.evolve(environment, properties=()), ())
+    compiler = Compiler(single(table, "a projection"), attrs.evolve(environment, properties=()), ())
     layout, codes = compiler.layout, generate(table, compiler)
     own = layout.state_mask
     for variable in table.variables:
@@ -129,7 +130,7 @@ def project(table: Table, environment: Environment, *, shown: str) -> Projection
     successors = [code.successors for code in codes]
     named = [tuple("" if label.row is None else label.row.id for label in code.labels) for code in codes]
     resting = [_resting(compiler, state) for state in layout.states]
-    roots = beginnings(table, environment, Bounds(), compiler)
+    roots = beginnings(Bounds(), compiler)
     todo, seen = list(roots), set(roots)
     steps: dict[int, set[tuple[str, int]]] = defaultdict(set)
     rests: dict[int, int] = defaultdict(int)

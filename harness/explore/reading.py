@@ -54,6 +54,37 @@ def misread(table: Table, environment: Environment, properties: Iterable[Propert
     for effect, updates in environment.reactions.items():
         for name, text in updates.items():
             yield from _expression(f"reaction to {effect}, its update of {name}", text, answering)
+    yield from _properties(properties, words, of_steps)
+
+
+def misread_of_machines(
+    table: Table,
+    environment: Environment,
+    properties: Iterable[Property],
+    machines: Iterable[str],
+    beginning: Iterable[str],
+) -> Iterator[str]:
+    """What is wrong with the properties and the beginnings of a product.
+
+    Args:
+        table: what its tables have, all together.
+        environment: likewise of its environments, with the variables of all.
+        properties: in names of the inside.
+        machines: what `machine` can be in a property of steps, beside nobody.
+        beginning: which first values are possible together, in names of the inside.
+    """
+    words, of_steps, _ = _vocabulary(table, environment)
+    # Of a product as a whole there is no state; each of its machines has one.
+    words, of_steps = (attrs.evolve(each, names=each.names - {"state", "before.state"}) for each in (words, of_steps))
+    of_steps = attrs.evolve(
+        of_steps, names=of_steps.names | {"machine"}, texts={**of_steps.texts, "machine": frozenset({*machines, ""})}
+    )
+    for text in beginning:
+        yield from _expression(f"the beginning of {environment.name}", text, words)
+    yield from _properties(properties, words, of_steps)
+
+
+def _properties(properties: Iterable[Property], words: _Words, of_steps: _Words) -> Iterator[str]:
     for item in properties:
         yield from _expression(
             f"property {item.name!r}", item.expression, of_steps if item.shape is Shape.EDGE else words

@@ -6,7 +6,6 @@ import itertools
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from enum import Enum
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -14,12 +13,15 @@ import attrs
 
 from gatewright.harness.explore.counterexample import Counterexample, Moment
 from gatewright.harness.explore.environment import Environment
+from gatewright.harness.explore.joint import Joint
 from gatewright.harness.explore.liveness import judge
+from gatewright.harness.explore.product import Product, qualified, row_ids
 from gatewright.harness.explore.program import Broken, Compiler, StateCode
 from gatewright.harness.explore.properties import Property, Shape
+from gatewright.harness.explore.scope import inner, public
 from gatewright.harness.explore.steps import NEGATIVE, Label
-from gatewright.harness.explore.table import AnyRow, Table, constants
-from gatewright.harness.explore.terms import code_of, constant, fold, is_false, is_true, term
+from gatewright.harness.explore.table import Table
+from gatewright.harness.explore.terms import Term, constant, fold, is_false, is_true, term
 from gatewright.spec.errors import ConfigurationError, TableError
 
 _NO_VALUES: Final[Mapping[str, int]] = MappingProxyType({})
@@ -45,7 +47,7 @@ class Graph:
     ``targets[starts[i]:starts[i + 1]]`` with the labels beside them; steps that change nothing are not kept.
     """
 
-    compiler: Compiler
+    compiler: Compiler | Joint
     codes: Sequence[StateCode]
     index: dict[int, int] = attrs.field(factory=dict[int, int])
     parents: array[int] = attrs.field(factory=lambda: array("I"))
@@ -149,40 +151,49 @@ class Report:
         }
 
 
-def beginnings(table: Table, environment: Environment, bounds: Bounds, compiler: Compiler) -> list[int]:
+def beginnings(bounds: Bounds, compiler: Compiler | Joint) -> list[int]:
     """Every state to begin in, packed."""
     variables = compiler.layout.variables
-    for name, value in bounds.values.items():
+    bound = compiler.bound(bounds.values)
+    for name, value in bound.items():
         if name not in variables or not 0 <= value <= variables[name].most:
-            most = f"0 to {variables[name].most}" if name in variables else f"one of {', '.join(variables)}"
-            raise ConfigurationError(f"the bound {name}={value} is not possible: it must be {most}")
-    values = [
-        (bounds.values[name],) if name in bounds.values else variable.initial for name, variable in variables.items()
-    ]
+            every = ", ".join(map(public, variables))
+            most = f"0 to {variables[name].most}" if name in variables else f"one of {every}"
+            raise ConfigurationError(f"the bound {public(name)}={value} is not possible: it must be {most}")
+    values = [(bound[name],) if name in bound else variable.initial for name, variable in variables.items()]
+    conditions = compiler.beginning
     combinations = (dict(zip(variables, each, strict=True)) for each in itertools.product(*values))
-    known = {**constants(table, environment.enumerations), "state": constant(table.initial)}
+    known = compiler.constants
     possible = [
         each
         for each in combinations
         if all(
             is_true(fold(term(text), known | {name: constant(value) for name, value in each.items()}))
-            for text in (table.beginning, environment.beginning)
+            for text in conditions
         )
     ]
     if not possible:
         raise TableError(
-            f"{table.name} has no state to begin in: within these bounds, no first values are possible by "
-            f"{table.beginning!r} and {environment.beginning!r}"
+            f"{compiler.table.name} has no state to begin in: within these bounds, no first values are possible by "
+            + " and ".join(repr(public(text)) for text in dict.fromkeys(conditions))
         )
-    return [compiler.layout.pack(table.initial, each) for each in possible]
+    return [compiler.first(each) for each in possible]
 
 
-def generate(table: Table, compiler: Compiler) -> list[StateCode]:
-    """The code of every state of the machine."""
-    rows: dict[Enum, list[AnyRow]] = {state: [] for state in table.states}
-    for row in table.rows:
-        rows[row.source].append(row)
-    return [compiler.state(state, tuple(found)) for state, found in rows.items()]
+def compiled(table: Table | Product, environment: Environment, properties: Iterable[Property]) -> Compiler | Joint:
+    """What makes the code of one machine, or of several."""
+    if isinstance(table, Product):
+        return Joint(table, environment, properties)
+    return Compiler(table, environment, properties)
+
+
+def generate(table: Table | Product, compiler: Compiler | Joint) -> list[StateCode]:
+    """The code of every state of the machine, or of every combination of the machines' states."""
+    if isinstance(compiler, Joint):
+        assert isinstance(table, Product), "the compiler of a product makes its code"
+        return compiler.codes(table)
+    assert isinstance(table, Table), "the compiler of a table makes its code"
+    return compiler.codes(table)
 
 
 def _unwatched(_: Graph) -> None:
@@ -190,10 +201,10 @@ def _unwatched(_: Graph) -> None:
 
 
 def search(
-    table: Table,
+    table: Table | Product,
     environment: Environment,
     bounds: Bounds,
-    compiler: Compiler,
+    compiler: Compiler | Joint,
     watched: Callable[[Graph], None] = _unwatched,
 ) -> tuple[Graph, Broken | None]:
     """The graph, as far as the first violation; the state that was being left is the last of `starts`.
@@ -207,7 +218,7 @@ def search(
     parents, arrived, targets, labels, starts = graph.parents, graph.arrived, graph.targets, graph.labels, graph.starts
     successors = [code.successors for code in codes]
     width, mask, state_mask = compiler.layout.width, compiler.layout.mask, compiler.layout.state_mask
-    for state in beginnings(table, environment, bounds, compiler):
+    for state in beginnings(bounds, compiler):
         index[state] = len(packed)
         packed.append(state)
         parents.append(0)
@@ -240,24 +251,26 @@ def search(
 
 
 def explore(
-    table: Table,
+    table: Table | Product,
     environment: Environment,
     bounds: Bounds = Bounds(),
     properties: Iterable[Property] = (),
     *,
     justified: Mapping[str, str] = MappingProxyType({}),
     coverage: bool = True,
-    compiler: Compiler | None = None,
+    compiler: Compiler | Joint | None = None,
     watched: Callable[[Graph], None] = _unwatched,
 ) -> Report:
     """Every state that `table` can reach in `environment`, judged.
 
     Args:
-        table: the machine.
-        environment: everything that can happen to it, with the properties that it brings.
+        table: the machine, or several of them.
+        environment: everything that can happen to it, with the properties that it brings. Of a product, what the
+            machines share.
         bounds: how far.
         properties: more that must hold.
-        justified: ids of rows that cannot be taken, to the reason. A row that is taken all the same is reported.
+        justified: ids of rows that cannot be taken, to the reason. A row that is taken all the same is reported. In a
+            product, ``machine.id`` is one machine's row, and an id by itself that of each machine that has it.
         coverage: whether a row that is not taken and has no reason is a fault.
         compiler: one that was made for the same machine and environment, to be used again.
         watched: is given the graph before it grows, to tell how far it is.
@@ -267,8 +280,8 @@ def explore(
             no state to begin in.
         ConfigurationError: for a bound that is no variable, or none of its values.
     """
-    items = (*environment.properties, *properties)
-    compiler = Compiler(table, environment, items) if compiler is None else compiler
+    compiler = compiled(table, environment, (*environment.properties, *properties)) if compiler is None else compiler
+    items = compiler.properties
     generate(table, compiler)
     started = time.perf_counter()
     graph, broken = search(table, environment, bounds, compiler, watched)
@@ -301,9 +314,12 @@ def explore(
                         fault.detail,
                         tuple(moments(graph, graph.path(fault.state))),
                         moments_of(graph, fault.cycle),
+                        machines_in(graph),
                     )
     taken = _taken(graph) if verdict == "ok" else frozenset[str]()
-    missing = [row.id for row in table.rows if row.id not in taken] if verdict == "ok" else []
+    rows = row_ids(table)
+    justified = _each_machine(justified, compiler)
+    missing = [name for name in rows if name not in taken] if verdict == "ok" else []
     reasons = {name: justified[name] for name in missing if name in justified}
     untaken = [name for name in missing if name not in justified and coverage]
     untaken += [f"{name}: is taken, although it is said that it cannot be" for name in justified if name in taken]
@@ -320,7 +336,7 @@ def explore(
         taken=taken,
         justified=reasons,
         untaken=tuple(untaken),
-        rows=len(table.rows),
+        rows=len(rows),
         verdict=verdict,
         graph=graph,
     )
@@ -334,7 +350,8 @@ def _violation(graph: Graph, broken: Broken, items: Sequence[Property]) -> tuple
         way.append((label, graph.packed[place]))
     detail = broken.detail
     if broken.number <= NEGATIVE:
-        variable = tuple(graph.compiler.layout.variables)[NEGATIVE - broken.number]
+        label = graph.label(graph.packed[place], broken.label)
+        variable = public(graph.compiler.variables(label.machine)[NEGATIVE - broken.number])
         verdict, name = "illegal", "a variable has no value less than 0"
         detail = f"{variable} is to be less here; let a guard ask for enough of it, or write max(..., 0)"
     elif broken.number < 0:
@@ -344,8 +361,27 @@ def _violation(graph: Graph, broken: Broken, items: Sequence[Property]) -> tuple
         verdict, name = ("safety" if item.shape is Shape.ALWAYS else "edge"), item.name
     steps = list(moments(graph, way))
     if broken.label >= 0:
+        machine = steps[-1].machine
+        detail = f"{machine}: {public(detail)}" if machine and detail else detail
         steps[-1] = attrs.evolve(steps[-1], state=steps[-1].row_target or steps[-1].state, changes=(), broken=True)
-    return verdict, Counterexample(name, detail or verdict, tuple(steps))
+    return verdict, Counterexample(name, detail or verdict, tuple(steps), machines=machines_in(graph))
+
+
+def machines_in(graph: Graph) -> tuple[str, ...]:
+    """The names of the machines of a product; none for a table by itself."""
+    return tuple(name for name in graph.compiler.machines if name)
+
+
+def _each_machine(justified: Mapping[str, str], compiler: Compiler | Joint) -> dict[str, str]:
+    """Reasons by what reports call the rows."""
+    found = dict(justified)
+    for machine, table in compiler.machines.items():
+        if machine:
+            for row in table.rows:
+                if row.id in justified:
+                    found.pop(row.id, None)
+                    found.setdefault(qualified(machine, row.id), justified[row.id])
+    return found
 
 
 def moments(graph: Graph, way: Sequence[tuple[Label | None, int]]) -> Iterator[Moment]:
@@ -355,12 +391,23 @@ def moments(graph: Graph, way: Sequence[tuple[Label | None, int]]) -> Iterator[M
     for label, state in way:
         values = layout.unpack(state)
         known = {} if before is None else layout.unpack(before)
+        machine = "" if label is None else label.machine
+        own = inner(machine, "state")  # which is told as the step's, and not among what changed
         changes = tuple(
-            (name, layout.variables[name].word(value)) for name, value in values.items() if known.get(name) != value
+            (public(name), layout.variables[name].word(value))
+            for name, value in values.items()
+            if known.get(name) != value and name != own
         )
-        previous = layout.state(state if before is None else before)
+        source, target = (
+            "" if found is None else str(found.value)
+            for found in (
+                layout.state_of(state if before is None else before, machine),
+                layout.state_of(state, machine),
+            )
+        )
         told = () if before is None else changes
-        yield Moment.of(label, str(previous.value), str(layout.state(state).value), told, tuple(values.items()))
+        numbers = tuple((public(name), value) for name, value in values.items())
+        yield Moment.of(label, source, target, told, numbers)
         before = state
 
 
@@ -373,14 +420,13 @@ def _found(graph: Graph, item: Property) -> bool:
     """Whether some state has the property; each state of the machine is asked with what it makes of the question."""
     compiler = graph.compiler
     layout = compiler.layout
-    known = constants(compiler.table, compiler.environment.enumerations)
     asked: dict[int, object] = {}
-    for state in layout.states:
-        holds = fold(term(item.expression), {**known, **compiler.before(state)})
+    for control in compiler.controls:
+        holds = fold(term(item.expression), compiler.known(control))
         if is_true(holds):
-            asked[code_of(state)] = True
+            asked[control] = True
         elif not is_false(holds):
-            asked[code_of(state)] = compiler.predicate(holds)
+            asked[control] = compiler.predicate(holds)
     for packed in graph.packed:
         ask = asked.get(packed & layout.state_mask)
         if ask is not None and (ask is True or ask(packed)):  # type: ignore[operator]
@@ -399,18 +445,21 @@ def _taken(graph: Graph) -> frozenset[str]:
             used.add(control | number)
     taken: set[str] = set()
     for both in used:
-        row = codes[both >> 16].labels[both & 0xFFFF].row
-        if row is not None:
-            taken.add(row.id)
+        label = codes[both >> 16].labels[both & 0xFFFF]
+        if label.row is not None:
+            taken.add(label.taken)
     wanted = [
-        (code_of(state), loop.label.row.id, loop.guard)
-        for state in layout.states
-        for loop in codes[code_of(state)].loops
-        if loop.label.row is not None and loop.label.row.id not in taken
+        (control, loop.label.taken, loop.guard)
+        for control in graph.compiler.controls
+        for loop in codes[control].loops
+        if loop.label.row is not None and loop.label.taken not in taken
     ]
     open_: dict[int, list[tuple[str, Any]]] = {}
+    asks: dict[Term, Any] = {}  # a machine's loop is the same whatever the states of the others are
     for control, row_id, guard in wanted:
-        open_.setdefault(control, []).append((row_id, None if is_true(guard) else graph.compiler.predicate(guard)))
+        if guard not in asks:
+            asks[guard] = None if is_true(guard) else graph.compiler.predicate(guard)
+        open_.setdefault(control, []).append((row_id, asks[guard]))
     for state in graph.packed:
         asked = open_.get(state & mask)
         if asked:

@@ -6,6 +6,7 @@ import ast
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
+from types import MappingProxyType
 from typing import Final, cast
 
 import attrs
@@ -13,12 +14,15 @@ import attrs
 from gatewright.harness.explore.environment import Action, Environment, Variable
 from gatewright.harness.explore.facts import Knowledge
 from gatewright.harness.explore.layout import Layout
+from gatewright.harness.explore.product import qualified
 from gatewright.harness.explore.properties import Property, Shape
+from gatewright.harness.explore.scope import MARK
 from gatewright.harness.explore.table import AnyRow, Table, constants, rewriting
 from gatewright.harness.explore.terms import Term, constant, fold, is_false, is_true, names_in, source, term
 from gatewright.spec.errors import TableError
 from gatewright.spec.rows import RowKind
 
+_NOWHERE: Final[Mapping[int, frozenset[str]]] = MappingProxyType({})
 ILLEGAL: Final = -1
 UNDECIDED: Final = -2
 UNWRITTEN: Final = -3
@@ -35,6 +39,30 @@ class Label:
     action: Action
     payload: Mapping[str, object] = attrs.field(eq=False)
     row: AnyRow | None
+    machine: str = ""
+    """Which one of a product; empty for a table by itself, and where the environment moves alone."""
+
+    @property
+    def taken(self) -> str:
+        """What reports call the row; empty without one."""
+        return "" if self.row is None else qualified(self.machine, self.row.id)
+
+
+@attrs.frozen(kw_only=True)
+class Part:
+    """One machine's part in the code of a product.
+
+    Attributes:
+        machine: its name; empty for the environment alone.
+        layout: where the product's variables lie.
+        judged: the numbers of the properties that are judged in this part.
+        stirred: properties of steps that are judged only where one of these variables changes.
+    """
+
+    machine: str
+    layout: Layout
+    judged: frozenset[int]
+    stirred: Mapping[int, frozenset[str]]
 
 
 @attrs.frozen
@@ -62,6 +90,7 @@ class Steps:
         properties: what must hold of steps.
         layout: the variables of both.
         knowledge: what is known in each state.
+        part: of a product, if the table is in one.
     """
 
     def __init__(
@@ -71,6 +100,7 @@ class Steps:
         properties: tuple[Property, ...],
         layout: Layout,
         knowledge: Knowledge,
+        part: Part | None = None,
     ) -> None:
         self._table = table
         self._environment = environment
@@ -78,6 +108,11 @@ class Steps:
         self._layout = layout
         self._knowledge = knowledge
         self._constants = constants(table, environment.enumerations)
+        self._machine = "" if part is None else part.machine
+        self._judged = None if part is None else part.judged
+        self._stirred = _NOWHERE if part is None else part.stirred
+        if part is not None:
+            self._constants["machine"] = ast.Constant(part.machine)
         self._rewrite = rewriting(table)
         self._left: dict[tuple[Enum, str], list[tuple[int, Term]]] = {}
 
@@ -103,7 +138,7 @@ class Steps:
             same = (source(guard), branches)
             if same not in seen:
                 seen.append(same)
-                yield Label(action, payload, None), guard, branches
+                yield Label(action, payload, None, self._machine), guard, branches
 
     def _branches(
         self,
@@ -208,14 +243,17 @@ class Steps:
                 for name, text in self._environment.reactions[effect.name].items():
                     write(name, fold(term(text), {**given, **after}), f"effect {effect.name}")
         broken = self._forget(state, target, after, wrote)
+        changes = tuple((name, source(value)) for name, value in after.items() if value is not before[name])
+        kept = tuple((name, text) for name, text in changes if text != source(before[name]))
         if broken is None:
             known = self._told(action, row, assigned, given, before, after)
+            changed = {name for name, _ in kept}
             for number, rule in self._rules(state, action):
+                if number in self._stirred and not self._stirred[number] & changed:
+                    continue
                 holds = fold(rule, known)
                 if not is_true(holds):
                     checks.append((number, holds))
-        changes = tuple((name, source(value)) for name, value in after.items() if value is not before[name])
-        kept = tuple((name, text) for name, text in changes if text != source(before[name]))
         return Branch(guard, row, kept, tuple(checks), broken)
 
     def _assign(
@@ -254,7 +292,7 @@ class Steps:
             folded = (
                 (number, fold(term(item.expression), known))
                 for number, item in enumerate(self._properties)
-                if item.shape is Shape.EDGE
+                if item.shape is Shape.EDGE and (self._judged is None or number in self._judged)
             )
             self._left[key] = [(number, rule) for number, rule in folded if not is_true(rule)]
         return self._left[key]
@@ -280,7 +318,7 @@ class Steps:
         facts |= {"does()": yes}  # facts that are not listed are false
         if row is not None:
             facts |= {f"does({effect.name})": yes for effect in row.effects}
-            facts |= {f"assigned({name})": yes for name in assigned}
+            facts |= {f"assigned({name.rpartition(MARK)[2]})": yes for name in assigned}
             facts |= {f"updated({name})": yes for name in row.updates}
         return facts
 

@@ -49,11 +49,11 @@ class Ways:
         for control, code in enumerate(graph.codes):
             for number, label in enumerate(code.labels):
                 if label.row is not None and (control, number) in self._places:
-                    self._spots.setdefault(label.row.id, []).append(Spot(control, number, loop=False))
+                    self._spots.setdefault(label.taken, []).append(Spot(control, number, loop=False))
             for number, loop in enumerate(code.loops):
                 spot = Spot(control, number, loop=True)
                 if loop.label.row is not None and self._state_of(spot) is not None:
-                    self._spots.setdefault(loop.label.row.id, []).append(spot)
+                    self._spots.setdefault(loop.label.taken, []).append(spot)
         self.rows = tuple(self._spots)
 
     def _index(self) -> None:

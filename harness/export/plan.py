@@ -12,6 +12,7 @@ import attrs
 
 from gatewright.harness.explore.environment import Environment, Variable
 from gatewright.harness.explore.lint import gaps
+from gatewright.harness.explore.product import Product, single
 from gatewright.harness.explore.properties import Property
 from gatewright.harness.explore.search import Bounds
 from gatewright.harness.explore.table import AnyRow, Table, rewriting
@@ -53,6 +54,8 @@ class Plan:
 
     def __init__(self, table: Table, environment: Environment, bounds: Bounds) -> None:
         for wanted, found in ((Table, table), (Environment, environment)):
+            if isinstance(found, Product):
+                single(found, "an exported model")
             if not isinstance(found, wanted):
                 what = f"a{'n' * (wanted is Environment)} {wanted.__name__} is wanted, and this is a"
                 raise TableError(f"{what} {type(found).__name__}{'; call it' * callable(found)}")

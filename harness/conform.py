@@ -31,6 +31,8 @@ from gatewright.spec.table import TABLE
 from gatewright.spec.updates import UPDATES
 
 _FIELDS: Final = ("time", "gen", "state", "to", "event", "row", "kind", "effects")
+_BEGINS: Final = ("idle", "register")
+"""State and event with which every shard begins, and no shard goes on: no row leads there."""
 _MOST_NAMED: Final = 8
 _NAME: Final = re.compile(r"\w+")
 _CURRENT: Final = re.compile(r"^not stale and \((.*)\)$")
@@ -305,7 +307,8 @@ def _counted(number: int, what: str) -> str:
 def conform(lines: Iterable[str], *, rows: Iterable[Row] = TABLE, gaps: bool | None = None) -> Conformance:
     """Compares a journal with the explored graph, up to the first step that does not conform.
 
-    The journal may begin anywhere: a ring forgets its oldest records.
+    The journal may begin anywhere: a ring forgets its oldest records. And a shard may begin anew, since a bot that was
+    started again writes on where the last one ended, in whatever state that was.
 
     Args:
         lines: of the journal.
@@ -357,9 +360,9 @@ class _Reading:
         if step is None:
             self.deviation = Deviation(number, "no step", wrong) if wrong else None
             return
-        check = self._shards.get(step.shard)
-        if check is None:
-            check = self._shards[step.shard] = PathCheck(self._rows, begun=False, gaps=self._gaps)
+        check, begins = self._shards.get(step.shard), (step.state, step.event) == _BEGINS
+        if check is None or begins:
+            check = self._shards[step.shard] = PathCheck(self._rows, begun=begins, gaps=self._gaps)
         fault = check.feed(step)
         if fault is not None:
             told = f"{step.state} -{step.event}-> {step.to} by row {step.row}"

@@ -19,7 +19,8 @@ from gatewright.harness.sim.scenario import Scenario
 from gatewright.harness.sim.simulation import Attempt, attempt
 from gatewright.spec.context import Context
 from gatewright.spec.errors import TableError
-from gatewright.spec.events import Event
+from gatewright.spec.events import Event, Register
+from gatewright.spec.states import State
 
 SEEDS: Final = 2000
 """Seeds that are lived on the shipped table first."""
@@ -127,6 +128,8 @@ class _Journal:
     check: PathCheck = attrs.field(factory=PathCheck)
 
     def observe(self, record: Record) -> None:
+        if record.event == Register.name and record.state is State.IDLE:  # the bot is started, perhaps again
+            self.check = PathCheck()
         if not self.strange and self.check.feed(record) is not None:
             self.strange = "journal"
 

@@ -169,7 +169,8 @@ def _l5(figures: Figures, seconds: float) -> Iterator[str]:
                 f"{_n(lives)} (seeds 0 to {_n(lives - 1)}), {figures['virtual_seconds'] / 86400:.0f} virtual days",
             ),
             ("violations", 0),
-            ("faults a life", f"{figures['faults'] / lives:.1f}; {_n(figures['few'])} lives ended before their third"),
+            ("faults a life", f"{figures['faults'] / lives:.1f}, and {figures['fewest_faults']} at least"),
+            ("bots started again, after their end before the third fault", _n(figures["started_again"])),
             ("ends", ", ".join(f"{state} {_n(count)}" for state, count in sorted(figures["ends"].items()))),
             (
                 "rows",

@@ -243,7 +243,8 @@ def lived(task: Task) -> Figures:
     return {
         "lives": lived.lives,
         "faults": lived.faults,
-        "few": lived.few,
+        "fewest_faults": lived.fewest,
+        "started_again": lived.again,
         "passes": lived.passes,
         "virtual_seconds": lived.seconds,
         "cpu_seconds": lived.cpu,

@@ -7,9 +7,10 @@ memory, in front of the fake gateway, in virtual time, with a scheduler that run
 back by its value, in any process, and :func:`shrink` makes it small.
 """
 
+from gatewright.harness.sim.ending import Violation
 from gatewright.harness.sim.scenario import Act, Deed, Gate, Registering, Scenario
 from gatewright.harness.sim.shrinking import shrink
-from gatewright.harness.sim.simulation import Attempt, Life, Violation, attempt, cancellations, simulate
+from gatewright.harness.sim.simulation import Attempt, Life, attempt, cancellations, simulate
 
 __all__ = [
     "Act",

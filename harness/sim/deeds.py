@@ -60,6 +60,11 @@ _STREAMED_EVERY: Final = 0.125
 """Seconds. What a shard waits for the end of a connection is a multiple, so that a message comes in that moment."""
 
 
+_ON_THE_WAY: Final = frozenset({Deed.RESET, Deed.CUT, Deed.CHOKE, Deed.LINGER, Deed.SLOW})
+"""What is done to a connection, also to one on which nobody has said anything yet."""
+_OF_THE_USER: Final = frozenset({Deed.ABSENCE, Deed.FLOOD})
+
+
 class Stage:
     """Everybody who takes part in a simulated life."""
 
@@ -76,6 +81,14 @@ class Stage:
         self._users = users
         self._held: list[Dispatched] = []
         self._healed = False
+
+    def is_noticed(self, deed: Deed) -> bool:
+        """Whether it would make any difference now, if it is a fault. Connections to come count their own faults."""
+        if deed in {Deed.REFUSE, Deed.HANG}:
+            return False
+        if deed in _ON_THE_WAY:
+            return bool(self.network.live)
+        return deed in _OF_THE_USER or self.fake.log.open_connections > 0
 
     def do(self, act: Act) -> None:
         """Does it; what makes no sense now does nothing."""

@@ -35,8 +35,18 @@ from gatewright.harness.explore.ways import Step, Ways
 from gatewright.harness.fake import FakeGateway, Rules
 from gatewright.harness.fake.faults import UNREACHABLE
 from gatewright.harness.fake.sessions import Session as ServedSession
+from gatewright.harness.sim.bot import TOKEN, SimulatedShard, leaves
 from gatewright.harness.sim.choices import Choices
-from gatewright.harness.sim.ending import LEFT_WITHIN, check_answers, check_leaks, recover
+from gatewright.harness.sim.ending import (
+    LEFT_WITHIN,
+    MOST_PASSES,
+    Violation,
+    Whole,
+    check_answers,
+    check_leaks,
+    recover,
+    until_nobody_is_connected,
+)
 from gatewright.harness.sim.held import HeldGate, HeldMetadata, HeldRegistration
 from gatewright.harness.sim.network import Network
 from gatewright.harness.sim.paths import PathOfTheTable
@@ -44,7 +54,7 @@ from gatewright.harness.sim.performing import DEEDS, HOLDING, LATE, OWN, REASONS
 from gatewright.harness.sim.scenario import INTENTS
 from gatewright.harness.sim.scheduler import Scheduler, scheduled
 from gatewright.harness.sim.seams import RegistrationBroke
-from gatewright.harness.sim.simulation import MOST_PASSES, SimulatedShard, Violation, quiet
+from gatewright.harness.sim.simulation import quiet
 from gatewright.spec import events
 from gatewright.spec.rows import Row
 from gatewright.spec.session import Session
@@ -61,7 +71,6 @@ BOUNDS: Final = Bounds(values={"faults": 1, "commands": 1})
 WANDERING: Final = 12
 """Actions beyond the drawn state, at most."""
 
-_TOKEN: Final = "MTIzNDU2Nzg5MDEyMzQ1Njc4.sim.token"  # noqa: S105 - it opens nothing but the fake
 _FOREVER: Final = 1e9
 _ANSWERS: Final = frozenset({*OWN, *LATE, "registrations are undone", "registrations are undone, late"})
 """What may come beside the action: nothing was begun that could be undone, or it lasted too long."""
@@ -137,13 +146,13 @@ def drive(
     chance = random.Random(seed)
     way = _Way.drawn(ways, chance)
     clock = trio.testing.MockClock()
-    life = _Life(ways, seed, chance, way, rows, runtime, clock, most_passes)
-    scheduler = Scheduler(Choices((), seed, ordinary=0.5), on_pass=life.before_pass)
+    life = _Life(ways, seed, chance, way, rows, runtime, clock, Whole(most_passes))
+    scheduler = Scheduler(Choices((), seed, ordinary=0.5), on_pass=life.whole.before_pass)
     with quiet(), scheduled(scheduler):
         try:
             trio.run(life.live, clock=clock, instruments=scheduler.instruments)
         except BaseExceptionGroup as group:
-            raise _first(group) from group
+            raise next(leaves(group)) from group
     return Taken(
         seed=seed,
         row=way.row,
@@ -195,8 +204,7 @@ class _Life:
     rows: tuple[Row, ...]
     runtime: Runtime | None
     clock: trio.testing.MockClock
-    most_passes: int
-    whole: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    whole: Whole
     possible: tuple[int, ...] = ()
     left: str = ""
     records: list[Record] = attrs.field(factory=list[Record])
@@ -212,24 +220,15 @@ class _Life:
         """Something that must not be."""
         return Violation(f"driven life {self.seed}: {what}", tuple(self.told[-60:]))
 
-    def before_pass(self, number: int) -> None:
-        """Called before each pass."""
-        if number >= self.most_passes:
-            self.whole.cancel()
-
     async def live(self) -> None:
         """The whole of it, in an event loop."""
-        with self.whole:
-            await self._live()
-        if self.whole.cancelled_caught:
-            raise self.violation(f"{self.most_passes} passes were not enough: something never rests")
+        await self.whole.live(self._live, self.violation)
 
     async def _live(self) -> None:
-        tasks = trio.lowlevel.current_statistics().tasks_living
         self.possible = (self.way.root,)
         numbers = self._numbers(self.way.root)
         settings, session = beginning(numbers)
-        fake = FakeGateway(token=_TOKEN, guilds=[], listen=False, rules=_RULES, script=[HOLDING])
+        fake = FakeGateway(token=TOKEN, guilds=[], listen=False, rules=_RULES, script=[HOLDING])
         if session is not None and numbers["kept"]:
             known = ServedSession(session.id, (0, 1), int(INTENTS), None, seq=session.seq)
             fake._world.sessions._live[known.id] = known
@@ -237,13 +236,8 @@ class _Life:
             network = Network(fake.serve_stream, servers, Choices((), None), unreachable=UNREACHABLE)
             await self._in_front_of(fake, network, settings, session)
             self.clock.autojump_threshold = 0.0
-            with trio.move_on_after(60.0):
-                await fake.log.wait_until(lambda log: not log.open_connections)
+            await until_nobody_is_connected(fake)
             servers.cancel_scope.cancel()
-        await trio.testing.wait_all_tasks_blocked()
-        left = trio.lowlevel.current_statistics().tasks_living - tasks
-        if left:
-            raise self.violation(f"{left} tasks are left")
 
     async def _in_front_of(
         self, fake: FakeGateway, network: Network, settings: Settings, session: Session | None
@@ -252,7 +246,7 @@ class _Life:
         failing = any(label.action.event is events.QueueOverflowed for label, _ in self.way.steps)
         policy = QueuePolicy.FAIL if failing else QueuePolicy.PAUSE
         shard = SimulatedShard(
-            Token(_TOKEN),
+            Token(TOKEN),
             intents=INTENTS,
             client="client",
             registrations=[registration],
@@ -466,12 +460,6 @@ class _Life:
 
 def _names(name: str) -> frozenset[str]:
     return next((same for same in _SAME if name in same), frozenset({name}))
-
-
-def _first(group: BaseException) -> BaseException:
-    if isinstance(group, BaseExceptionGroup):
-        return _first(cast("BaseExceptionGroup[BaseException]", group).exceptions[0])
-    return group
 
 
 async def _consume(shard: Shard, scene: Scene) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import math
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
+import attrs
 import trio
+import trio.testing
 
+from gatewright.harness.fake import FakeGateway
 from gatewright.harness.sim.network import Network
 from gatewright.spec.states import State
 from gatewright.transport.errors import ShardFailed, ShardStopped
@@ -22,7 +26,55 @@ LEFT_WITHIN: Final = 30.0
 """Virtual seconds in which a block is left."""
 ENDS: Final = frozenset({State.STOPPED, State.FAILED})
 
+MOST_PASSES: Final = 1_000_000
+"""More than any simulation takes; one that never rests would hang otherwise."""
+
 _Violation = Callable[[str], AssertionError]
+
+
+class Violation(AssertionError):
+    """A simulated shard did what it must not. `told` holds the last steps."""
+
+    def __init__(self, what: str, told: tuple[str, ...] = ()) -> None:
+        super().__init__(what if not told else what + "\n  " + "\n  ".join(told))
+        self.what = what
+
+
+@attrs.define
+class Whole:
+    """The bounds of a life: it takes no more than so many passes of the scheduler, and nothing outlasts it."""
+
+    most_passes: int = MOST_PASSES
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+
+    def before_pass(self, number: int) -> None:
+        """Called before each pass."""
+        if number >= self.most_passes:
+            self.scope.cancel()
+
+    async def live(self, life: Callable[[], Awaitable[None]], violation: _Violation) -> None:
+        """Lives it.
+
+        Raises:
+            AssertionError: made by `violation`; it never rests, or a task or a timer is left.
+        """
+        tasks = trio.lowlevel.current_statistics().tasks_living
+        with self.scope:
+            await life()
+        if self.scope.cancelled_caught:
+            raise violation(f"{self.most_passes} passes were not enough: something never rests")
+        await trio.testing.wait_all_tasks_blocked()
+        left = trio.lowlevel.current_statistics()
+        if left.tasks_living > tasks:
+            raise violation(f"{left.tasks_living - tasks} tasks are left")
+        if left.seconds_to_next_deadline != math.inf:
+            raise violation("a timer is left")
+
+
+async def until_nobody_is_connected(fake: FakeGateway) -> None:
+    """Returns when the server has noticed that all connections are gone: it waits for a while before it believes it."""
+    with trio.move_on_after(60.0):
+        await fake.log.wait_until(lambda log: not log.open_connections)
 
 
 class Calls(Protocol):

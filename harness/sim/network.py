@@ -274,6 +274,8 @@ class Network:
         """How many of the next connections are refused."""
         self.hang = 0
         """How many of the next connections are neither accepted nor refused."""
+        self.troubles = 0
+        """How many were refused or left hanging for one of these."""
         self.healed = False
         """Whether it was, once."""
         self.open = 0
@@ -304,8 +306,10 @@ class Network:
         await trio.sleep(_LATENCIES[self.chance.below(len(_LATENCIES))])
         if self.hang:
             self.hang -= 1
+            self.troubles += 1
             await trio.sleep_forever()
         if self.refuse or not known:
+            self.troubles += self.refuse > 0
             self.refuse = max(self.refuse - 1, 0)
             raise ConnectionRefusedError(errno.ECONNREFUSED, "connection refused")
         up, down = Pipe(self.chance, whole=whole), Pipe(self.chance, whole=whole)

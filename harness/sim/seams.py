@@ -224,9 +224,12 @@ class MemoryMetadata:
     def __init__(self, plan: Sequence[str | Late | Limit], url: str) -> None:
         self._plan = list(plan)
         self._url = url
+        self.troubles = 0
+        """How many requests were answered as planned."""
 
     async def fetch(self) -> Metadata:
         """See :class:`~gatewright.transport.seams.MetadataSource`."""
+        self.troubles += bool(self._plan)
         name = self._plan.pop(0) if self._plan else ""
         if isinstance(name, Late):
             await _in_any_case(name.seconds)

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import attrs
 
-from gatewright.harness.sim.scenario import FEWEST_FAULTS
 from gatewright.harness.sim.simulation import Attempt, Life
 from gatewright.harness.sim.spelling import spelled
 from gatewright.harness.sim.untaken import reasons
@@ -46,8 +45,10 @@ class Tally:
 
     lives: int = 0
     faults: int = 0
-    few: int = 0
-    """Lives that met fewer than three faults, because they ended before."""
+    fewest: int | None = None
+    """Faults of the life that met the fewest."""
+    again: int = 0
+    """Lives in which the bot was started again, because its shard had ended for good before its third fault."""
     steps: int = 0
     passes: int = 0
     seconds: float = 0.0
@@ -63,7 +64,8 @@ class Tally:
         """Takes in the life of a seed, in which nothing was wrong."""
         self.lives += 1
         self.faults += life.faults
-        self.few += life.faults < FEWEST_FAULTS
+        self.fewest = _least(self.fewest, life.faults)
+        self.again += life.runs > 1
         self.steps += life.steps
         self.passes += life.passes
         self.seconds += life.seconds
@@ -80,7 +82,8 @@ class Tally:
         """Takes in what another process has counted."""
         self.lives += other.lives
         self.faults += other.faults
-        self.few += other.few
+        self.fewest = _least(self.fewest, other.fewest)
+        self.again += other.again
         self.steps += other.steps
         self.passes += other.passes
         self.seconds += other.seconds
@@ -88,6 +91,10 @@ class Tally:
         self.ends += other.ends
         self.rows = {**other.rows, **self.rows}
         self.found += other.found
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    return min((number for number in (one, other) if number is not None), default=None)
 
 
 def failure(seed: int, tried: Attempt, small: Attempt) -> Found:
@@ -176,8 +183,9 @@ class Report:
             "faults": {
                 "total": lives.faults,
                 "per_life": round(_per(lives.faults, lives.lives), 2),
-                "lives_with_fewer": lives.few,
+                "fewest": lives.fewest,
             },
+            "started_again": lives.again,
             "ends": dict(lives.ends.most_common()),
             "rows": {
                 "taken": len(self.taken),
@@ -200,7 +208,8 @@ class Report:
             + (": interrupted" if self.interrupted else ""),
             f"  {_per(lives.lives + cancelled.lives, self.took):.0f} a second in {self.jobs} processes, "
             f"{_per(lives.lives, lives.cpu):.1f} a second of processor time; {lives.seconds / _DAY:.1f} virtual days",
-            f"  {_per(lives.faults, lives.lives):.1f} faults a life; {lives.few} lives ended before their third fault",
+            f"  {_per(lives.faults, lives.lives):.1f} faults a life, and {lives.fewest or 0} at least; "
+            f"{lives.again:,} bots were started again, since they had ended before their third",
             f"  {lives.steps:,} steps of shards, {lives.passes:,} of tasks: {self.scheduling}",
             f"  ended {', '.join(f'{state} {count:,}' for state, count in lives.ends.most_common())}",
         ]

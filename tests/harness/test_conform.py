@@ -67,6 +67,16 @@ async def test_journals_of_several_shards_may_be_mixed(autojump_clock: MockClock
     assert (found.ok, found.shards) == (True, 2)
 
 
+async def test_a_bot_that_is_started_again_writes_on(autojump_clock: MockClock) -> None:
+    steps = await journal(autojump_clock)
+    cut = steps[:-4]  # the process was killed
+    found = conform(lines([*cut, *steps]))
+    assert (found.ok, found.steps, found.shards) == (True, len(cut) + len(steps), 1)
+    wrong = conform(lines([*cut, steps[0], steps[2]]))
+    assert wrong.deviation is not None
+    assert wrong.deviation.line == len(cut) + 2
+
+
 @pytest.mark.parametrize(
     ("change", "wrong"),
     [

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 
 from gatewright.harness.fake.faults import Phase
-from gatewright.harness.sim import Act, Deed, Scenario, attempt, cancellations, shrink, simulate
+from gatewright.harness.sim import Act, Deed, Life, Registering, Scenario, attempt, cancellations, shrink, simulate
 from gatewright.harness.sim.scenario import FEWEST_FAULTS, Limit
 from gatewright.harness.sim.strategies import scenarios
 from gatewright.spec.effects import AbortSocket, SendHeartbeat
@@ -27,7 +27,8 @@ def test_no_drawn_life_is_violated(scenario: Scenario) -> None:
 def test_no_life_of_a_seed_is_violated() -> None:
     lives = [simulate(Scenario.of(seed)) for seed in range(100)]
     assert {life.end for life in lives} == {State.READY, State.FAILED, State.STOPPED}
-    assert sum(life.faults >= FEWEST_FAULTS for life in lives) > 80
+    assert all(life.faults >= FEWEST_FAULTS for life in lives)
+    assert any(life.runs > 1 for life in lives)
     assert len(frozenset[str]().union(*(life.rows for life in lives))) > 100
 
 
@@ -50,6 +51,38 @@ def test_a_budget_that_is_nearly_spent_is_heard_of_when_it_is_renewed() -> None:
     acts = (Act(3.0, Deed.OP_9, 0, State.READY), Act(3.0, Deed.OP_9, 0, State.READY))
     life = simulate(Scenario(metadata=(Limit(105),), acts=acts))
     assert "awaiting_identify_slot.slot_unavailable.budget" in life.rows
+
+
+@pytest.mark.parametrize(
+    ("scenario", "runs"),
+    [
+        pytest.param(Scenario(acts=(Act(2.0, Deed.BAN, 0, State.READY),)), 2, id="closed for good by the server"),
+        pytest.param(Scenario(acts=(Act(2.0, Deed.STOP, 0, State.READY),)), 2, id="stopped by its user"),
+        pytest.param(Scenario(metadata=("metadata_401",), http=True), 2, id="turned away"),
+        pytest.param(Scenario(registering=Registering.FAILS), 3, id="never registered"),
+        pytest.param(Scenario(settings=Settings(max_attempts=1)), 3, id="one attempt a run"),
+    ],
+)
+def test_a_bot_that_has_ended_before_its_third_fault_is_started_again(scenario: Scenario, runs: int) -> None:
+    life = simulate(scenario)
+    assert (life.runs, life.faults >= FEWEST_FAULTS) == (runs, True)
+    assert sum("idle -register->" in line for line in life.story) == runs
+
+
+def _connections_lost(life: Life) -> int:
+    return sum("ready -closed->" in line for line in life.story)
+
+
+def test_what_would_harm_a_bot_that_is_over_is_kept_for_its_next_run() -> None:
+    closes = (Act(2.0, Deed.CLOSE, 0, State.READY),) * 3
+    life = simulate(Scenario(acts=(Act(2.0, Deed.STOP, 0, State.READY), *closes)))
+    assert (life.runs, life.faults, _connections_lost(life)) == (2, 3, 3)
+
+
+@pytest.mark.parametrize("deed", [Deed.RESET, Deed.CUT, Deed.CLOSE, Deed.SILENCE])
+def test_what_nobody_can_feel_is_no_fault(deed: Deed) -> None:
+    life = simulate(Scenario(acts=(Act(0.0, deed),) * 3))  # there is no connection yet
+    assert (life.faults, _connections_lost(life)) == (3, 3)
 
 
 def test_a_seed_holds_at_least_three_faults() -> None:

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 
-from gatewright.harness.grades import lives, walks
+from gatewright.harness.grades import driven, lives, walks
 from gatewright.harness.grades.grading import Grades, Layers, grade
 from gatewright.harness.grades.verdicts import Graded
 
@@ -22,10 +22,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--all", action="store_true", help="every mutant: an hour and more")
     parser.add_argument("--walks", type=int, default=walks.EACH, help="walks for each row (default: %(default)s)")
     parser.add_argument("--lives", type=int, default=lives.SEEDS, help="seeds that are lived (default: %(default)s)")
+    parser.add_argument("--driven", type=int, default=driven.SEEDS, help="seeds that are driven (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="one object instead of a table")
     args = parser.parse_args(argv)
     _tell("making the layers")
-    layers = Layers(each=args.walks, seeds=args.lives)
+    layers = Layers(each=args.walks, seeds=args.lives, driven=args.driven)
     done = 0
 
     def progress(_: Graded) -> None:
@@ -43,7 +44,7 @@ def _told(grades: Grades) -> str:
     lines = [
         f"{len(grades.graded)} of {grades.drawn_from} mutants, drawn with seed {grades.seed}: "
         f"{len(grades.graded) - len(grades.different)} equivalent, {len(grades.different)} not; "
-        f"{grades.walks} walks, {grades.lives} lives",
+        f"{grades.walks} walks, {grades.lives} lives, {grades.driven} driven ones",
         "",
         *grades.table(),
     ]

@@ -14,7 +14,9 @@ from gatewright.harness.explore.gateway_table import SMALL, gateway_table
 from gatewright.harness.explore.mutants import Judge, Kind, Mutant, mutants, sample
 from gatewright.harness.explore.search import Bounds, search
 from gatewright.harness.explore.ways import Ways
+from gatewright.harness.grades import driven as driven_
 from gatewright.harness.grades import lives, walks
+from gatewright.harness.grades.driven import Driven
 from gatewright.harness.grades.lives import Lives
 from gatewright.harness.grades.mutated import Mutated
 from gatewright.harness.grades.verdicts import Graded, Rate
@@ -32,26 +34,35 @@ class Layers:
         bounds: of the exploration along which walks go.
         each: walks that begin with each row.
         seeds: lives that are lived on the shipped table.
+        driven: driven lives on it; they are tried on the mutants that the others do not notice.
     """
 
-    def __init__(self, *, bounds: Bounds = WALKED, each: int = walks.EACH, seeds: int = lives.SEEDS) -> None:
+    def __init__(
+        self, *, bounds: Bounds = WALKED, each: int = walks.EACH, seeds: int = lives.SEEDS, driven: int = driven_.SEEDS
+    ) -> None:
         self.judge = Judge(gateway_table(settings=SMALL), gateway_environment(), MUTATION_STAGES)
         self.mutants: tuple[Mutant, ...] = tuple(
             mutants(self.judge.table, self.judge.taken, without_deadline=without_deadline)
         )
         found, broken = search(gateway_table(settings=SMALL), gateway_environment(), bounds, compiler())
         assert broken is None
-        self.walks = Walks(Ways(found), each=each)
+        ways = Ways(found)
+        self.walks = Walks(ways, each=each)
         self.lives = Lives(seeds)
+        self.driven = Driven(ways, driven)
         self._untaken = reasons().keys()
 
     def grade(self, mutant: Mutant) -> Graded:
         """One mutant through all of them. An equivalent one is tried as well: nothing may notice it."""
         mutated = Mutated.of(mutant)
+        lived = self.lives.judge(mutated)
+        if not lived.killed:
+            beside = self.driven.judge(mutated)
+            lived = attrs.evolve(lived, tried=lived.tried + beside.tried, by=beside.by)
         return Graded(
             self.judge.judge(mutant),
             self.walks.judge(mutated),
-            self.lives.judge(mutated),
+            lived,
             runs_alike=mutated.runs_alike,
             livable=bool(mutated.shown_by - self._untaken),
         )
@@ -65,7 +76,7 @@ class Grades:
         graded: the mutants.
         drawn_from: how many mutants there are.
         seed: with which they were drawn.
-        walks, lives: how many walks and lives there were.
+        walks, lives, driven: how many walks, lives and driven lives there were.
     """
 
     graded: tuple[Graded, ...]
@@ -73,6 +84,7 @@ class Grades:
     seed: int
     walks: int
     lives: int
+    driven: int
 
     @property
     def different(self) -> tuple[Graded, ...]:
@@ -157,6 +169,7 @@ class Grades:
             "false_alarms": [each.outcome.mutant.name for each in self.false_alarms],
             "walks": self.walks,
             "lives": self.lives,
+            "driven": self.driven,
             "rates": {name: rate.as_dict() for name, rate in self.rates().items()},
             "by": {
                 name: {"mutants": len(found), **{which: rate.as_dict() for which, rate in self.rates(found).items()}}
@@ -203,4 +216,5 @@ def grade(
         seed=seed,
         walks=layers.walks.count,
         lives=layers.lives.count,
+        driven=layers.driven.count,
     )

@@ -136,7 +136,12 @@ class _Journal:
 
 def noticed_by(tried: Attempt) -> str:
     """What noticed a mutant, in a word or a few."""
-    error = tried.error
+    assert tried.error is not None
+    return what_noticed(tried.error)
+
+
+def what_noticed(error: BaseException) -> str:
+    """The same of what was raised."""
     if isinstance(error, NeverRests) or "passes were not enough" in str(error):
         return HANG
     return getattr(error, "id", "") or str(getattr(error, "what", "")).partition(":")[0][:40] or type(error).__name__

@@ -292,7 +292,7 @@ def graded(task: Task) -> Figures:
     if done.returncode:
         raise Fault(f"{' '.join(command[1:])} ended with {done.returncode}")
     found: dict[str, Any] = json.loads(done.stdout)
-    kept = ("sample", "equivalent", "walks", "lives", "seed", "rates", "by", "of")
+    kept = ("sample", "equivalent", "walks", "lives", "driven", "seed", "rates", "by", "of")
     return {"of": {name: found[name] for name in kept}}
 
 

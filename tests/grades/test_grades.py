@@ -15,6 +15,7 @@ from gatewright.harness.explore.mutants import Kind, Outcome, mutants
 from gatewright.harness.explore.search import search
 from gatewright.harness.explore.ways import Ways
 from gatewright.harness.grades import Graded, Grades, Lives, Mutated, Verdict, Walks
+from gatewright.harness.grades.driven import Driven
 from gatewright.harness.grades.lives import HANG, Counted, noticed_by
 from gatewright.harness.sim.scenario import Scenario
 from gatewright.harness.sim.simulation import attempt
@@ -41,10 +42,20 @@ NOTICED = (
 
 
 @pytest.fixture(scope="module")
-def walks() -> Walks:
+def ways() -> Ways:
     found, broken = search(gateway_table(settings=SMALL), gateway_environment(), QUICK, compiler())
     assert broken is None
-    return Walks(Ways(found), each=1)
+    return Ways(found)
+
+
+@pytest.fixture(scope="module")
+def walks(ways: Ways) -> Walks:
+    return Walks(ways, each=1)
+
+
+@pytest.fixture(scope="module")
+def driven(ways: Ways) -> Driven:
+    return Driven(ways, 100)
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +84,11 @@ def test_walks_and_lives_notice_a_table_that_is_wrong(walks: Walks, lives: Lives
     assert lived.killed or not lived.met
 
 
+def test_driven_lives_notice_tables_that_are_wrong(driven: Driven) -> None:
+    found = [driven.judge(mutated(name)) for name in NOTICED]
+    assert sum(each.killed for each in found) > len(NOTICED) / 2
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -80,8 +96,8 @@ def test_walks_and_lives_notice_a_table_that_is_wrong(walks: Walks, lives: Lives
         "swap_order awaiting_hello.hello.identify updates 1 and 2",
     ],
 )
-def test_what_is_no_other_table_goes_unnoticed(walks: Walks, lives: Lives, name: str) -> None:
-    for verdict in (walks.judge(mutated(name)), lives.judge(mutated(name))):
+def test_what_is_no_other_table_goes_unnoticed(walks: Walks, lives: Lives, driven: Driven, name: str) -> None:
+    for verdict in (each.judge(mutated(name)) for each in (walks, lives, driven)):
         assert verdict.met
         assert not verdict.killed
 
@@ -145,6 +161,7 @@ def test_the_rates_are_of_those_that_differ() -> None:
         seed=4,
         walks=10,
         lives=20,
+        driven=30,
     )
     rates = {name: (rate.killed, rate.of) for name, rate in grades.rates().items()}
     assert rates["explorer"] == rates["walks"] == rates["lives"] == (2, 3)
@@ -163,5 +180,5 @@ def test_the_rates_are_of_those_that_differ() -> None:
 def test_an_equivalent_mutant_that_is_noticed_is_a_false_alarm() -> None:
     name = next(iter(EVERY))
     graded = Graded(Outcome(EVERY[name], "equivalent"), Verdict(1, "I10"), Verdict(0))
-    grades = Grades(graded=(graded,), drawn_from=1, seed=1, walks=1, lives=1)
+    grades = Grades(graded=(graded,), drawn_from=1, seed=1, walks=1, lives=1, driven=1)
     assert grades.false_alarms == (graded,)

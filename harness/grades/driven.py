@@ -14,7 +14,7 @@ from gatewright.harness.grades.verdicts import Verdict
 from gatewright.harness.sim.driven import drive
 from gatewright.spec.errors import TableError
 
-SEEDS: Final = 2000
+SEEDS: Final = 4000
 """Seeds that are driven on the shipped table first."""
 MOST: Final = 15
 """Lives that a mutant is tried with, at most, of those that take its row, and of those that come by its cell."""

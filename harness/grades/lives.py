@@ -22,7 +22,7 @@ from gatewright.spec.errors import TableError
 from gatewright.spec.events import Event, Register
 from gatewright.spec.states import State
 
-SEEDS: Final = 2000
+SEEDS: Final = 10_000
 """Seeds that are lived on the shipped table first."""
 MOST: Final = 20
 """Lives that a mutant is tried with, at most, of those that take its row, and of those that come by its cell."""

@@ -275,7 +275,7 @@ class Network:
         self.hang = 0
         """How many of the next connections are neither accepted nor refused."""
         self.troubles = 0
-        """How many were refused or left hanging for one of these."""
+        """How many were refused or left hanging for one of these, or had a bad proxy or server at the other end."""
         self.healed = False
         """Whether it was, once."""
         self.open = 0

@@ -182,6 +182,7 @@ class Doors(trio.abc.SocketFactory, trio.abc.HostnameResolver):
         self._connections += 1
         if self._network.healed or self._connections % _STEP:
             return None
+        self._network.troubles += 1
         return self._network.chance.below(kinds)
 
     async def _at(self, host: str, stream: trio.abc.Stream) -> None:

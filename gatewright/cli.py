@@ -270,6 +270,11 @@ def _add_export(commands: _Commands) -> None:
     parser.add_argument(
         "--output", metavar="PATH", help="write to a file; beside NAME.tla, NAME.cfg says what TLC is to check"
     )
+    parser.add_argument(
+        "--eventually",
+        metavar="ID",
+        help="in Promela: instead of states and steps, what must come to pass, by the id or the name of the property",
+    )
     parser.set_defaults(run=_export)
 
 
@@ -284,6 +289,7 @@ def _export(arguments: argparse.Namespace) -> int:
         arguments.language,
         values=check.parse_values(arguments.bound),
         output=None if arguments.output is None else Path(arguments.output),
+        eventually=arguments.eventually,
     )
 
 

@@ -238,16 +238,10 @@ class Result:
             if each.explorer != "holds" and each.agreed:
                 yield f"it does not hold at {dict(each.values)}, where Spin was asked: {each.explorer}"
             if not each.agreed:
-                yield (
-                    f"spin disagrees at {dict(each.values)}: {each.explorer} and {each.spin}, {each.states} and "
-                    f"{each.spin_states} states"
-                )
+                yield f"spin disagrees at {dict(each.values)}: {each}"
         for name, each in self.spin_mutants.items():
             if not each.agreed:
-                yield (
-                    f"spin disagrees on a mutant: {name}: {each.explorer} and {each.spin}, {each.states} and "
-                    f"{each.spin_states} states"
-                )
+                yield f"spin disagrees on a mutant: {name}: {each}"
 
     @property
     def _agreed(self) -> bool | None:
@@ -462,6 +456,8 @@ def _lines(subject: Subject, result: Result) -> Iterator[str]:
         for each in result.spin:
             at = ", ".join(f"{name}={value}" for name, value in each.values.items())
             yield f"              {each.spin_states:,} states{f' at {at}' if at else ''}"
+            for goal in each.eventually:
+                yield f"              {goal.spin_states:,} to see that it comes to pass: {goal.goal.partition(':')[0]}"
         if result.spin_mutants:
             yield _mutants_of_spin(result.spin_mutants.values())
     elif not result.spin_available:

@@ -3,20 +3,22 @@
 The second half looks at a part of the graph only: fair actions, and timers where no other fair action can happen (time
 is eager, as on trio's ``MockClock(autojump_threshold=0)``). In it, a run that goes on for ever without the goal is a
 cycle. A cycle is excused when weak fairness forbids it (something fair is possible all the time and never happens), or
-when time would stand still in it (a deadline that stays armed and is never re-armed must fire).
+when time would stand still in it (a deadline that stays armed, is never re-armed and does not fire in it must fire).
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, cast
 
 import attrs
 
+from gatewright.harness.explore.product import qualified
 from gatewright.harness.explore.properties import Property
-from gatewright.harness.explore.terms import fold, is_false, is_true, term
+from gatewright.harness.explore.table import Table
+from gatewright.harness.explore.terms import fold, is_false, is_true, names_in, term
 
 if TYPE_CHECKING:
     from gatewright.harness.explore.search import Graph
@@ -35,11 +37,17 @@ class Fault:
 
 def judge(graph: Graph, goal: Property) -> Fault | None:
     """The nearest state from which the goal cannot be reached, or need not be."""
-    good = _goals(graph, goal)
+    good = goals(graph, goal)
     return _unreachable(graph, good) or _livelock(graph, good)
 
 
-def _goals(graph: Graph, goal: Property) -> bytearray:
+def diverging(graph: Graph, goal: Property) -> Fault | None:
+    """The second half alone: where the goal need not be reached once faults and commands have ceased."""
+    return _livelock(graph, goals(graph, goal))
+
+
+def goals(graph: Graph, goal: Property) -> bytearray:
+    """Of each state, whether it is one that is to be reached."""
     compiler = graph.compiler
     asked: dict[int, Callable[[int], object] | bool] = {}
     for control in compiler.controls:
@@ -84,29 +92,63 @@ def _unreachable(graph: Graph, good: bytearray) -> Fault | None:
     return Fault("deadlock" if dead else "liveness", how, lost)
 
 
-def _livelock(graph: Graph, good: bytearray) -> Fault | None:
-    """AF in the eager, fault-free part."""
-    layout, starts, targets, labels = graph.compiler.layout, graph.starts, graph.targets, graph.labels
-    mask = layout.state_mask
+def eager(graph: Graph, good: bytearray) -> Iterator[tuple[int, list[int]]]:
+    """Each state short of the goal, and where the steps are that happen there once faults and commands have ceased."""
+    starts, labels, mask = graph.starts, graph.labels, graph.compiler.layout.state_mask
     fair = [bytearray(2 if x.action.timer else int(x.action.fair) for x in code.labels) for code in graph.codes]
-    kept = _Kept(targets)
     for number, state in enumerate(graph.packed):
-        kept.begin()
         if good[number]:
             continue
         kind = fair[state & mask]
-        places = [place for place in range(starts[number], starts[number + 1]) if kind[labels[place]]]
-        prompt = [place for place in places if kind[labels[place]] == 1]
-        places = prompt or places
-        if not places:
-            return Fault("deadlock", "without another fault or command, nothing can happen here", number)
-        kept.places.extend([place for place in places if not good[targets[place]]])
-    kept.begin()
+        around = range(starts[number], starts[number + 1])
+        # A step that leaves everything as it is is none; the graph has such where it is values that decide it.
+        places = [place for place in around if kind[labels[place]] and graph.targets[place] != number]
+        yield number, [place for place in places if kind[labels[place]] == 1] or places
+
+
+def rearming(table: Table, label: Label) -> bool:
+    """Whether the deadline begins anew with a step: it enters a state, arms the deadline again, or is the deadline.
+
+    A timer is the deadline if it asks for the field that is armed again, or if the table names no such field.
+    """
+    action, row = label.action, label.row
+    asked = {table.rearms, qualified(label.machine, table.rearms)}
+    if action.timer and (not table.rearms or asked & names_in(action.guard)):
+        return True
+    if row is None:
+        return False
+    assigned = {name for update in row.updates for name, _ in table.updates.get(update, ())}
+    return row.target is not None or table.rearms in assigned
+
+
+def _livelock(graph: Graph, good: bytearray) -> Fault | None:
+    """AF in the eager, fault-free part."""
+    kept = _kept(graph, good)
+    if isinstance(kept, Fault):
+        return kept
     for component in _components(kept):
         fault = _cycle(graph, component, kept)
         if fault is not None:
             return fault
     return None
+
+
+def cycles(graph: Graph, goal: Property) -> int:
+    """How many parts of the graph a run can go round in short of the goal, were it not for fairness and time."""
+    kept = _kept(graph, goals(graph, goal))
+    return 0 if isinstance(kept, Fault) else len(_components(kept))
+
+
+def _kept(graph: Graph, good: bytearray) -> _Kept | Fault:
+    targets = graph.targets
+    kept = _Kept(targets)
+    for number, places in eager(graph, good):
+        kept.begin(number)
+        if not places:
+            return Fault("deadlock", "without another fault or command, nothing can happen here", number)
+        kept.places.extend([place for place in places if not good[targets[place]]])
+    kept.begin(len(good))
+    return kept
 
 
 @attrs.define
@@ -117,9 +159,9 @@ class _Kept:
     starts: array[int] = attrs.field(factory=lambda: array("I"))
     places: array[int] = attrs.field(factory=lambda: array("I"))
 
-    def begin(self) -> None:
-        """The steps of the next state follow."""
-        self.starts.append(len(self.places))
+    def begin(self, number: int) -> None:
+        """The steps of a state follow; those that were passed over since the last one have none."""
+        self.starts.extend([len(self.places)] * (number + 1 - len(self.starts)))
 
     def __getitem__(self, number: int) -> array[int]:
         """Where the steps out of a state are."""
@@ -183,7 +225,6 @@ def _cycle(graph: Graph, component: list[int], kept: _Kept) -> Fault | None:
     rearmed: set[str] = set()
     controls: dict[str, set[Enum | None]] = {machine: set() for machine in machines}
     for number in component:
-        here: set[str] = set()
         state = graph.packed[number]
         for machine, states in controls.items():
             states.add(layout.state_of(state, machine))
@@ -191,18 +232,13 @@ def _cycle(graph: Graph, component: list[int], kept: _Kept) -> Fault | None:
             label = graph.label(state, graph.labels[place])
             if graph.targets[place] in inside:
                 taken.add(label.action.name)
-                row = label.row
-                if row is not None:
-                    table = machines[label.machine]
-                    assigned = {name for update in row.updates for name, _ in table.updates.get(update, ())}
-                    if row.target is not None or table.rearms in assigned:
-                        rearmed.add(label.machine)
+                table = machines.get(label.machine)
+                if table is not None and rearming(table, label):
+                    rearmed.add(label.machine)
         # What leads to the goal was left out of `kept`, and is possible all the same.
-        for label, _ in graph.steps(number):
-            if label.action.fair or label.action.timer:
-                here.add(label.action.name)
-        prompt = {label.action.name for label, _ in graph.steps(number) if label.action.fair and not label.action.timer}
-        here = prompt or here
+        steps = [label.action for label, target in graph.steps(number) if target != number]
+        prompt = {action.name for action in steps if action.fair and not action.timer}
+        here = prompt or {action.name for action in steps if action.timer}
         possible = here if possible is None else possible & here
     if possible is not None and possible - taken:
         return None  # weak fairness: it is possible all the time, and never happens

@@ -162,6 +162,7 @@ def test_spin_is_asked_as_well() -> None:
     told = json.loads(ended.out)["spin"]
     assert (ended.status, told["available"], told["agreed"]) == (0, True, True)
     assert [each["spin_states"] for each in told["bounds"]] == [17]
+    assert [each["spin"] for each in told["bounds"][0]["eventually"]] == ["holds"]
 
 
 UNFORGIVING = (

@@ -19,6 +19,19 @@ def test_a_door_is_written_as_promela(capsys: pytest.CaptureFixture[str]) -> Non
     assert "byte e_tries = 2;" in text
 
 
+@pytest.mark.parametrize("goal", ["D4", "D4: everybody gets in"])
+def test_what_must_come_to_pass_is_a_model_of_its_own(goal: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "promela", DOOR, "--eventually", goal]) == 0
+    text = capsys.readouterr().out
+    assert "accept:" in text
+    assert "./pan -a -f" in text
+
+
+def test_what_must_come_to_pass_is_asked_for_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "promela", DOOR, "--eventually", "D1"]) == 1
+    assert "'D1' names no property, or several, of what must come to pass: 'D4: ev" in capsys.readouterr().err
+
+
 def test_a_module_is_called_as_its_file_and_has_its_configuration_beside_it(tmp_path: Path) -> None:
     assert main(["export", "tla", DOOR, "--output", str(tmp_path / "my_door.tla")]) == 0
     text = (tmp_path / "my_door.tla").read_text()
@@ -47,6 +60,7 @@ def test_the_shipped_table_is_exported_by_default(tmp_path: Path) -> None:
         (["--output", "front-door.tla"], "'front-door' cannot name a module of TLA+; use letters, digits and _"),
         (["--output", "no/such/folder/door.tla"], "No such file or directory"),
         (["--environment", "examples.door_lock.door:Door"], "is no Environment"),
+        (["--eventually", "D4"], "--eventually is for Promela"),
     ],
 )
 def test_what_cannot_be_written_is_said(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

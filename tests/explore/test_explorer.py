@@ -1,5 +1,7 @@
 """The explorer on a machine that is no gateway: what it finds, how it says so, and what it refuses to explore."""
 
+from typing import Any
+
 import attrs
 import pytest
 
@@ -136,6 +138,18 @@ def test_a_state_that_cannot_be_left_is_a_deadlock() -> None:
     assert explore(stuck, goal, Bounds(values={"tries": 0})).verdict == "deadlock"
     # With tries left there is a way on, only not to the goal.
     assert explore(stuck, goal).verdict == "liveness"
+
+
+def test_a_deadline_that_passes_again_and_again_excuses_no_cycle() -> None:
+    """Somebody may always push, and nobody need to."""
+    ticks: dict[str, dict[str, Any]] = {"push": {"fair": False}, "time is up": {"updates": {"ticked": "not ticked"}}}
+    ticking = attrs.evolve(
+        ENVIRONMENT,
+        variables=(*ENVIRONMENT.variables, flag("ticked")),
+        actions=tuple(attrs.evolve(each, **ticks.get(each.name, {})) for each in ENVIRONMENT.actions),
+        properties=(eventually("D4", "everybody gets in", "state == Door.OPEN"),),
+    )
+    assert explore(table(changed("closed.time_up", target=None, effects=())), ticking).verdict == "liveness"
 
 
 def test_a_cycle_without_the_goal_is_a_livelock_and_is_shown() -> None:

@@ -36,7 +36,7 @@ def with_payload(value: object) -> Environment:
         (attrs.evolve(door.ENVIRONMENT, reactions={}), {}, "has no reaction to it; {} says: none"),
         (door.ENVIRONMENT, {"tires": 1}, "bound tires: there is no such variable; there are bolted, tries, wrong"),
         (door.ENVIRONMENT, {"tries": 9}, "bound tries=9: its values are 0 to 3"),
-        (with_payload(1.5), {}, "is no number, no truth and no member of an enumeration"),
+        (with_payload("red"), {}, "is no number, no truth and no member of an enumeration"),
     ],
     ids=["unheard", "no reaction", "no such bound", "bound too large", "payload"],
 )

@@ -42,6 +42,10 @@ def test_spin_stores_as_many_states_of_the_shard_as_the_explorer(values: dict[st
     found = compare(gateway_table(settings=SMALL), gateway_environment(), Bounds(values=values))
     assert (found.spin, found.explorer) == ("holds", "holds")
     assert found.spin_states == found.states > 5_000
+    (settled,) = found.eventually
+    assert settled.agreed
+    assert (settled.spin, settled.explorer) == ("holds", "holds")
+    assert settled.spin_states == settled.states > 1.5 * found.states
 
 
 def test_spin_and_the_explorer_agree_on_mutants_of_the_shard() -> None:
@@ -90,6 +94,21 @@ def test_a_check_has_spin_judge_as_many_mutants_as_are_asked_for() -> None:
     name, agreed = next(iter(result.spin_mutants.items()))
     result.spin_mutants = {name: attrs.evolve(agreed, spin="holds", explorer="edge")}
     assert result.reasons[0].startswith(f"spin disagrees on a mutant: {name}: edge and holds")
+    assert result.as_dict()["spin"]["agreed"] is False
+
+
+def test_a_check_tells_what_spin_says_of_what_must_come_to_pass() -> None:
+    subject = Subject(table=door.table(), environment=door.ENVIRONMENT)
+    result = prove(subject, Options(mutants=0), Watch(Console(quiet=True)))
+    assert result.reasons == []
+    assert result.spin is not None
+    (agreed,) = result.spin
+    (settled,) = agreed.eventually
+    wrong = attrs.evolve(settled, spin="liveness", told="push (open); then for ever: pull (closed), push (open)")
+    result.spin = (attrs.evolve(agreed, eventually=(wrong,)),)
+    (reason,) = result.reasons
+    assert "D4: everybody gets in: holds and liveness" in reason
+    assert reason.endswith("spin goes push (open); then for ever: pull (closed), push (open)")
     assert result.as_dict()["spin"]["agreed"] is False
 
 

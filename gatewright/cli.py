@@ -126,6 +126,14 @@ def _add_check(commands: _Commands) -> None:
     parser.add_argument(
         "--spin-mutants", type=_count, default=0, metavar="N", help="how many mutants Spin judges, too; 0 by default"
     )
+    parser.add_argument(
+        "--counterexample",
+        choices=("text", "mermaid", "pytest", "example", "journal"),
+        default="text",
+        metavar="FORM",
+        help="how what does not hold is written: text (the default), mermaid, pytest (a test to paste), example (of "
+        "Hypothesis) or journal",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=_check)
 
@@ -137,8 +145,9 @@ def _count(text: str) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from gatewright.harness import check
+    from gatewright.harness import check, forms
 
+    subject = _subject(arguments)
     drawn = 0 if arguments.no_mutants else check.parse_mutants(arguments.mutants)
     options = check.Options(
         values=check.parse_values(arguments.bound),
@@ -148,8 +157,9 @@ def _check(arguments: argparse.Namespace) -> int:
         spin_mutants=arguments.spin_mutants,
         least_score=arguments.least_score,
         json=arguments.json,
+        told=forms.printer(arguments.counterexample, subject, arguments.table, arguments.environment),
     )
-    return check.run(_subject(arguments), options)
+    return check.run(subject, options)
 
 
 # -- conform -----------------------------------------------------------------------------------------------------------

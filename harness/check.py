@@ -30,6 +30,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from gatewright.harness.explore.counterexample import Counterexample
 from gatewright.harness.explore.environment import Environment
 from gatewright.harness.explore.lint import findings
 from gatewright.harness.explore.mutants import Judge, Outcome, Score, explained, mutants, sample
@@ -178,6 +179,8 @@ class Options:
     spin_mutants: int = 0
     least_score: float = 1.0
     json: bool = False
+    told: Callable[[Counterexample], str] = str
+    """Writes what does not hold; :mod:`gatewright.harness.forms` has the forms."""
 
 
 @attrs.define(kw_only=True)
@@ -195,6 +198,7 @@ class Result:
     spin_failed: str = ""
     """Why Spin could not be asked to the end; empty when it was, or was left out."""
     least_score: float = 1.0
+    told: Callable[[Counterexample], str] = str
 
     @property
     def unexplained(self) -> list[str]:
@@ -212,7 +216,7 @@ class Result:
         if report is None:
             return
         if report.counterexample is not None:
-            yield str(report.counterexample)
+            yield self.told(report.counterexample)
         elif report.verdict == "limit":
             yield f"more than {report.states} states; lower the bounds with --bound"
         for name in report.untaken:
@@ -333,7 +337,7 @@ def prove(subject: Subject, options: Options, watch: Watch) -> Result:
     """Runs the layers, each only when the ones before it found nothing."""
     table, environment = subject.table, subject.environment
     bounds = attrs.evolve(subject.bounds, values={**subject.bounds.values, **options.values})
-    result = Result(subject=subject, spin_available=spin_is_here(), least_score=options.least_score)
+    result = Result(subject=subject, spin_available=spin_is_here(), least_score=options.least_score, told=options.told)
     with watch.layer("L0  lint"):
         result.findings = _lint(subject)
     if result.findings:

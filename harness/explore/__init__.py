@@ -5,14 +5,16 @@
 
 A :class:`Table` is the rows of a machine with the abstraction of its memory; an :class:`Environment` is everything
 that can happen to it, as rows too. Properties are :func:`always`, :func:`edge`, :func:`sometimes` and
-:func:`eventually`. What breaks one is a :class:`Counterexample`, the shortest there is. A :class:`Product` is several
-tables that are explored together, in an environment that they share.
+:func:`eventually`. What breaks one is a :class:`Counterexample`, the shortest there is; :func:`retrace` goes its way
+again, on this table or a better one. A :class:`Product` is several tables that are explored together, in an environment
+that they share.
 """
 
 from gatewright.harness.explore.counterexample import Counterexample, Moment
 from gatewright.harness.explore.environment import Action, Environment, Variable, choice, count, flag
 from gatewright.harness.explore.product import Product
 from gatewright.harness.explore.properties import Property, always, edge, eventually, sometimes
+from gatewright.harness.explore.retracing import retrace
 from gatewright.harness.explore.search import Bounds, Report, explore
 from gatewright.harness.explore.table import Table
 
@@ -34,5 +36,6 @@ __all__ = [
     "eventually",
     "explore",
     "flag",
+    "retrace",
     "sometimes",
 ]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import json
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Final, cast
@@ -20,7 +19,10 @@ from gatewright.fsm.core import ShardCore
 from gatewright.fsm.errors import IllegalTransition
 from gatewright.fsm.machine import TableMachine
 from gatewright.harness.explore.counterexample import Counterexample, Moment
+from gatewright.harness.explore.gateway_environment import gateway_environment
 from gatewright.harness.explore.gateway_table import SMALL, gateway_table
+from gatewright.harness.explore.retracing import said, summary, told_to
+from gatewright.harness.monitor import InvariantViolated, Monitor, monitored
 from gatewright.harness.outside import RESUME_URL
 from gatewright.spec import events
 from gatewright.spec.context import Context
@@ -173,27 +175,57 @@ def _session_text(session: Session | None) -> str:
 
 
 def as_pytest(counterexample: Counterexample, *, rows: tuple[Row, ...] = TABLE, name: str = "counterexample") -> str:
-    """The counterexample as a test to paste: it feeds the monitored core, which raises where an invariant breaks.
+    """The counterexample as a test to paste, which fails on `rows`, and passes on a table without the fault.
 
-    On the shipped table the test passes, unless the counterexample was found there.
+    It goes the way in the exploration, with the properties judged. Before that it feeds the monitored core, if the
+    monitor notices the fault as well, and has nothing to say about the shipped table there.
     """
     replayed = replay(counterexample.steps, rows=rows)
-    feeds = "\n".join(f"    core.feed({fed.text}, {fed.now})" for fed in replayed.fed)
-    states = " → ".join(dict.fromkeys(step.state for step in counterexample.steps))
-    doc = textwrap.shorten(f"{counterexample.property}. {states}", 110, placeholder=" …")
-    return (
-        "from gatewright.harness.monitor import Monitor, monitored\n"
-        "from gatewright.spec import events\n"
-        "from gatewright.spec.session import Session\n"
-        "from gatewright.spec.settings import Settings\n"
-        "from gatewright.spec.table import TABLE\n\n\n"
-        f"def test_{name}(table=TABLE):\n"
-        f'    """{doc}"""\n'
-        f"    settings = {_settings_text(replayed.settings)}\n"
-        f"    session = {_session_text(replayed.session)}\n"
-        "    core = monitored(Monitor(settings, session=session), table=table)\n"
-        f"{feeds}\n"
-    )
+    table, environment = gateway_table(rows, settings=SMALL), gateway_environment()
+    noticed = _monitor_notices(replayed, rows) and (rows is TABLE or not _monitor_notices(replayed, TABLE))
+    imports = [
+        "from gatewright.harness.explore import retrace",
+        "from gatewright.harness.explore.gateway_environment import gateway_environment",
+        "from gatewright.harness.explore.gateway_table import SMALL, gateway_table",
+    ]
+    fed: list[str] = []
+    if noticed:
+        imports += [
+            "from gatewright.harness.monitor import Monitor, monitored",
+            "from gatewright.spec import events",
+            "from gatewright.spec.session import Session",
+            "from gatewright.spec.settings import Settings",
+        ]
+        fed = [
+            f"    settings = {_settings_text(replayed.settings)}",
+            f"    session = {_session_text(replayed.session)}",
+            "    core = monitored(Monitor(settings, session=session), table=table)",
+            *(f"    core.feed({fed.text}, {fed.now})" for fed in replayed.fed),
+        ]
+    lines = [
+        *imports,
+        "from gatewright.spec.table import TABLE",
+        "",
+        "",
+        f"def test_{name}(table=TABLE):",
+        f'    """{summary(counterexample)}"""',
+        *fed,
+        *said(counterexample, table, environment),
+        "    machine = gateway_table(table, settings=SMALL)",
+        f"    retrace(machine, gateway_environment(), {told_to(counterexample, table, environment)})",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _monitor_notices(replayed: Replay, rows: tuple[Row, ...]) -> bool:
+    core = monitored(Monitor(replayed.settings, session=replayed.session), table=rows)
+    try:
+        for fed in replayed.fed:
+            core.feed(fed.event, fed.now)
+    except (InvariantViolated, IllegalTransition, TableError):
+        return True
+    return False
 
 
 def as_example(counterexample: Counterexample, *, rows: tuple[Row, ...] = TABLE) -> str:

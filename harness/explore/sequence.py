@@ -30,7 +30,10 @@ def mermaid(counterexample: Counterexample) -> str:
             lines += [f"        {line}" for line in _step(step)]
         lines.append("    end")
     over = ",".join(dict.fromkeys(identifier(machine) for machine in (machines[0], machines[-1])))
-    lines.append(f"    Note over {over}: {escape(f'broken: {counterexample.property}')}")
+    broken = f"broken: {counterexample.property}"
+    if ": " not in counterexample.property:  # no property of the environment's, which would say it all
+        broken += f" ({counterexample.detail})"
+    lines.append(f"    Note over {over}: {escape(broken)}")
     return finish(lines, edges=0)
 
 

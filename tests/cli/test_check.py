@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gatewright.harness.check import load
+from gatewright.harness.explore.retracing import Source
+from gatewright.harness.forms import source_of
 from gatewright.spec.table import TABLE
-from tests.cli.command import Ended, gatewright
+from tests.cli.command import Ended, environment, gatewright
+from tests.support.checkout import ROOT
 from tests.support.requires import requires
 
 DOOR = "examples.door_lock.door:table"
@@ -144,6 +150,53 @@ def test_a_property_that_fails_fails_the_check(mine: Callable[[str], None]) -> N
     assert told["mutants"] == {"total": 0, "killed": 0, "equivalent": 0, "survived": 0, "score": None}
     assert ended.err.startswith("D1: the bolt is in while the door is locked")
     assert "time is up" in ended.err
+
+
+def test_a_counterexample_is_a_test_to_paste(mine: Callable[[str], None], tmp_path: Path) -> None:
+    mine(WRONG["a property that breaks"][0])
+    ended = gatewright("check", "mine:TABLE", "--json", "--counterexample", "pytest")
+    assert (ended.status, object_of(ended)["states"] > 0) == (1, True)
+    test = tmp_path / "test_pasted.py"
+    test.write_text(ended.err, encoding="utf-8")
+    ran = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(test)]
+    failed = subprocess.run(ran, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+    assert failed.returncode == 1, failed.stdout + failed.stderr
+    assert "D1: the bolt is in while the door is locked" in failed.stdout
+    mine("")
+    passed = subprocess.run(ran, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+    assert passed.returncode == 0, passed.stdout + passed.stderr
+
+
+@pytest.mark.parametrize(
+    ("form", "begins"),
+    [
+        ("mermaid", "sequenceDiagram"),
+        ("example", "@example("),
+        ("journal", '{"state": "locked", "to": "closed", "event": "code"'),
+        ("text", "D1: the bolt is in while the door is locked"),
+    ],
+)
+def test_a_counterexample_has_other_forms(form: str, begins: str, mine: Callable[[str], None]) -> None:
+    mine(WRONG["a property that breaks"][0])
+    ended = gatewright("check", "mine:TABLE", "--json", "--counterexample", form)
+    assert ended.err.startswith(begins)
+
+
+def test_a_pasted_test_imports_what_was_named() -> None:
+    around = "examples.door_lock.door:ENVIRONMENT"
+    assert source_of(DOOR, load(DOOR), None) == source_of(DOOR, load(DOOR), around)
+    assert source_of(DOOR, load(DOOR), None) == Source(
+        imports=("from examples.door_lock.door import ENVIRONMENT, table",), table="table()", environment="ENVIRONMENT"
+    )
+    path = "tests.cli.test_check:SUBJECT_OF_MINE"
+    assert source_of(path, load(path), None) == Source(
+        imports=("from tests.cli.test_check import SUBJECT_OF_MINE",),
+        table="SUBJECT_OF_MINE.table",
+        environment="SUBJECT_OF_MINE.environment",
+    )
+
+
+SUBJECT_OF_MINE = load(DOOR)
 
 
 def test_a_table_that_cannot_be_explored_fails_the_check(mine: Callable[[str], None]) -> None:

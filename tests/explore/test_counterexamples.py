@@ -91,6 +91,20 @@ def test_it_is_a_test_to_paste() -> None:
         test(WEAK.rows)
 
 
+def test_a_test_to_paste_fails_where_the_monitor_of_the_core_notices_nothing() -> None:
+    """A cause that nobody wrote is a fault of the table that no invariant of the running core is about."""
+    weaker = SHIPPED.without_update("cause_reconnect", "awaiting_identify_slot.reconnect_requested")
+    text = as_pytest(counterexample(weaker), rows=weaker.rows)
+    assert "core.feed" not in text
+    namespace: dict[str, object] = {}
+    exec(text, namespace)
+    test = namespace["test_counterexample"]
+    assert callable(test)
+    test()
+    with pytest.raises(AssertionError, match="cause means something in draining, and nobody wrote it"):
+        test(weaker.rows)
+
+
 def test_it_is_an_example_for_hypothesis() -> None:
     text = as_example(counterexample(), rows=WEAK.rows)
 

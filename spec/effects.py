@@ -110,10 +110,10 @@ class CloseEndingSession(Effect):
 
 @attrs.frozen
 class AbortSocket(Effect):
-    """Leave the socket without a word; idempotent."""
+    """Leave the socket without a word; idempotent. It may have ended by itself in the same instant."""
 
     name = "abort_socket"
-    answers = (events.Aborted,)
+    answers = (events.Aborted, events.Closed, events.ConnectFailed)
     covered_by = (State.STALLED, State.DRAINING)
     gen: int = value_of("gen", int)
 

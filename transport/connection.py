@@ -177,7 +177,8 @@ class Connection:
             self.gone.set()
         if self._fault is not None:
             raise self._fault
-        self._host.feed(Aborted(self.gen) if self._aborted or self._outcome is None else self._outcome)
+        # What became of it by itself counts, also when it was aborted in the same instant: the peer's code, above all.
+        self._host.feed(Aborted(self.gen) if self._outcome is None else self._outcome)
 
     async def _live(self) -> None:
         try:
@@ -225,7 +226,6 @@ class Connection:
             self._url.authority,
             self._url.target,
         )
-        await trio.lowlevel.checkpoint_if_cancelled()  # it may have ended in the instant in which it was aborted
         _forget_handshake(websocket)
         self._host.feed(Opened(self.gen))
         self._websocket = websocket

@@ -399,8 +399,9 @@ class Driver:
                     self.cleanup_errors.append(error)
                 else:
                     self.registration_error = error
-            # One that takes no notice of being cancelled may end when the shard has long gone on.
-            if not scope.cancel_called:
+            # One that takes no notice of being cancelled may end late, which is for the table to ignore. When the next
+            # was begun meanwhile, nothing in the event would tell the end of this one from that of the next.
+            if self._registering is scope:
                 self.feed(outcome)
 
     async def _undo_registrations(self) -> None:

@@ -55,7 +55,7 @@ def _reason(row: AnyRow) -> str | None:
     if row.source is State.CONNECTING and row.event in events.MESSAGES and not row.id.endswith(".stale"):
         return "the driver reads nothing before the handshake has ended; the row is there so that no message can raise"
     if row.event in _REGISTRATION_ENDS and row.kind is RowKind.IGNORE and row.source not in _UNDOING:
-        return "a registration that was given up ends while it is being undone, or the driver drops its end"
+        return "a registration that was given up ends before another one is begun, or the driver drops its end"
     if row.event is events.QueueOverflowed and row.source in _UNSHAKEN and not row.id.endswith(".stale"):
         return "dispatches come after the handshake only; the row is there so that no early one can raise"
     if row.id == "draining.connect_failed.fail":

@@ -55,6 +55,7 @@ class Work(enum.StrEnum):
     NONE = "none"
     APPLYING = "applying"
     UNDOING = "undoing"
+    UNDONE = "undone"  # and what was given up may still end
 
 
 VARIABLES: Final = (
@@ -144,13 +145,14 @@ def _start_up() -> Iterator[Action]:
                  guard="work == Work.APPLYING and faults > 0", fault=True, updates={"work": "Work.NONE", **_FAULT},
                  told="events.RegistrationFailed('it raised')", lane="Client")  # fmt: skip
     yield Action(name="registrations are undone", event=events.RegistrationUndone, guard="work == Work.UNDOING",
-                 fair=True, updates={"work": "Work.NONE"}, told="events.RegistrationUndone()",
+                 fair=True, updates={"work": "Work.UNDONE"}, told="events.RegistrationUndone()",
                  lane="Client")  # fmt: skip
     yield Action(name="registrations are undone, late", event=events.RegistrationUndone, guard="undone_late",
                  updates={"undone_late": "0"}, told="events.RegistrationUndone()", lane="Client")  # fmt: skip
     for event in (events.Registered, events.RegistrationFailed):
-        yield Action(name=f"{event.name} comes while it is being undone", event=event, guard="work == Work.UNDOING",
-                     told=f"events.{event.__name__}()", lane="Client")  # fmt: skip
+        yield Action(name=f"{event.name} comes after it was given up", event=event, lane="Client",
+                     guard="work == Work.UNDOING or work == Work.UNDONE",
+                     told=f"events.{event.__name__}()")  # fmt: skip
     metadata = "events.MetadataFetched({request}, 'wss://main.example/')"
     yield Action(name="metadata arrive", event=events.MetadataFetched, guard="fetching", fair=True,
                  payload={"late": False}, updates={"fetching": "0"}, told=metadata, lane="Discord")  # fmt: skip
@@ -168,7 +170,7 @@ def _start_up() -> Iterator[Action]:
 
 
 def _network() -> Iterator[Action]:
-    """The socket: how it comes to be, and how it ends."""
+    """The socket: how it comes to be, and how it ends. What has ended it may be known already when it is aborted."""
     now = {"stale": False}
     yield Action(name="handshake succeeds", event=events.Opened, guard="link == Link.OPENING and not aborting",
                  fair=True, payload=now, updates={"link": "Link.OPEN"}, told="events.Opened({gen})",
@@ -182,21 +184,22 @@ def _network() -> Iterator[Action]:
     yield Action(name="network goes silent", guard=f"{_UP} and faults > 0", fault=True,
                  updates={"link": "Link.DARK", **_FAULT}, lane="Network")  # fmt: skip
     yield Action(name="connection drops", event=events.Closed, fault=True, lane="Network",
-                 guard="(link == Link.OPEN or link == Link.DARK) and not aborting and faults > 0",
+                 guard="(link == Link.OPEN or link == Link.DARK) and faults > 0",
                  payload={**now, "close": CloseKind.RESUMABLE}, updates={**_GONE, **_FAULT},
                  told="events.Closed({gen})")  # fmt: skip
     codes = {CloseKind.RESUMABLE: 4000, CloseKind.RATE_LIMITED: 4008, CloseKind.NEW_SESSION: 4009,
              CloseKind.FATAL: 4004}  # fmt: skip
     for kind, code in codes.items():
         ends = {"kept": "0"} if kind in {CloseKind.NEW_SESSION, CloseKind.FATAL} else {}
-        yield Action(name=f"server closes with {code}", event=events.Closed, guard=f"{_UP} and faults > 0", fault=True,
+        yield Action(name=f"server closes with {code}", event=events.Closed, fault=True,
+                     guard="link == Link.OPEN and faults > 0",
                      payload={**now, "close": kind}, updates={**_GONE, **_FAULT, **ends}, lane="Discord",
                      told=f"events.Closed({{gen}}, {code})")  # fmt: skip
     yield Action(name="close frame has left", event=events.CloseFlushed, fair=True, payload=now, lane="Network",
                  guard="closing == 1 and (link == Link.OPEN or link == Link.DARK) and not aborting",
                  updates={"closing": "2"}, told="events.CloseFlushed({gen})")  # fmt: skip
-    yield Action(name="server answers the close", event=events.Closed, guard=f"{_UP} and closing > 0", fair=True,
-                 payload={**now, "close": CloseKind.RESUMABLE}, updates=_GONE, lane="Discord",
+    yield Action(name="server answers the close", event=events.Closed, fair=True, updates=_GONE, lane="Discord",
+                 guard="link == Link.OPEN and closing > 0", payload={**now, "close": CloseKind.RESUMABLE},
                  told="events.Closed({gen}, 4000)")  # fmt: skip
     yield Action(name="socket is aborted", event=events.Aborted, guard="aborting", fair=True, payload=now,
                  updates=_GONE, told="events.Aborted({gen})", lane="Network")  # fmt: skip

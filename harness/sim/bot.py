@@ -23,7 +23,16 @@ from gatewright.harness.sim.ending import ENDS, LEFT_WITHIN, Violation, check_an
 from gatewright.harness.sim.network import Network
 from gatewright.harness.sim.oddities import NONCE
 from gatewright.harness.sim.paths import PathOfTheTable
-from gatewright.harness.sim.scenario import FATAL, FEWEST_FAULTS, INTENTS, Act, Consumer, Registering, Scenario
+from gatewright.harness.sim.scenario import (
+    FATAL,
+    FEWEST_FAULTS,
+    INTENTS,
+    UNREGISTERED,
+    Act,
+    Consumer,
+    Registering,
+    Scenario,
+)
 from gatewright.harness.sim.seams import (
     Counter,
     MemoryMetadata,
@@ -297,7 +306,7 @@ class Bot:
                 answers = {answer.status for answer in log.of(MetadataAnswered)}
                 return "metadata_401" in scenario.metadata and (not scenario.http or 401 in answers)
             case "registration":
-                return scenario.registering in {Registering.FAILS, Registering.HANGS}
+                return scenario.registering in UNREGISTERED
             case "attempts":
                 return scenario.settings.max_attempts is not None
             case "consumer":

@@ -60,7 +60,7 @@ _STREAMED_EVERY: Final = 0.125
 """Seconds. What a shard waits for the end of a connection is a multiple, so that a message comes in that moment."""
 
 
-_ON_THE_WAY: Final = frozenset({Deed.RESET, Deed.CUT, Deed.CHOKE, Deed.LINGER, Deed.SLOW})
+_ON_THE_WAY: Final = frozenset({Deed.RESET, Deed.CUT, Deed.CHOKE, Deed.LINGER, Deed.SLOW, Deed.CLING})
 """What is done to a connection, also to one on which nobody has said anything yet."""
 _OF_THE_USER: Final = frozenset({Deed.ABSENCE, Deed.FLOOD})
 
@@ -84,7 +84,7 @@ class Stage:
 
     def is_noticed(self, deed: Deed) -> bool:
         """Whether it would make any difference now, if it is a fault. Connections to come count their own faults."""
-        if deed in {Deed.REFUSE, Deed.HANG}:
+        if deed in {Deed.REFUSE, Deed.HANG, Deed.BALK}:
             return False
         if deed in _ON_THE_WAY:
             return bool(self.network.live)
@@ -236,6 +236,11 @@ class Stage:
                 network.refuse += 1 + number % 4
             case Deed.HANG:
                 network.hang += 1 + number % 2
+            case Deed.BALK:
+                network.balk = number * 0.25
+            case Deed.CLING:
+                for link in live:
+                    link.clinging = number * 0.25
             case Deed.MEND:
                 network.heal()
             case Deed.RESET:

@@ -158,10 +158,13 @@ class Pipe:
 class Stream(trio.abc.Stream):
     """One end of a connection."""
 
-    def __init__(self, incoming: Pipe, outgoing: Pipe, on_close: Callable[[], None]) -> None:
+    def __init__(
+        self, incoming: Pipe, outgoing: Pipe, on_close: Callable[[], None], clinging: Callable[[], float] = lambda: 0.0
+    ) -> None:
         self._incoming = incoming
         self._outgoing = outgoing
         self._on_close = on_close
+        self._clinging = clinging
         self._closed = False
         self._receiving = False
         self._sending = False
@@ -201,7 +204,10 @@ class Stream(trio.abc.Stream):
         self._outgoing.reset()
 
     async def aclose(self) -> None:
-        """Closes both directions; idempotent."""
+        """Closes both directions; idempotent. One that clings takes no notice of being cancelled, as in a thread."""
+        if not self._closed and (seconds := self._clinging()):
+            with trio.CancelScope(shield=True):
+                await trio.sleep(seconds)
         self.close()
         await trio.lowlevel.checkpoint()
 
@@ -221,6 +227,8 @@ class Link:
     up: Pipe
     down: Pipe
     client_open: bool = True
+    clinging: float = 0.0
+    """Seconds that the client's end takes to be closed, whoever is in a hurry."""
 
     def reset(self) -> None:
         """RST in both directions."""
@@ -237,6 +245,7 @@ class Link:
             pipe.limit, pipe.latency, pipe.lingering = BUFFER, 0.0, 0
             pipe.light_up()
             pipe._wake()
+        self.clinging = 0.0
 
     def choke(self, limit: int) -> None:
         """The way up takes no more than `limit` bytes that nobody has read."""
@@ -276,6 +285,8 @@ class Network:
         """How many of the next connections are neither accepted nor refused."""
         self.troubles = 0
         """How many were refused or left hanging for one of these, or had a bad proxy or server at the other end."""
+        self.balk = 0.0
+        """Seconds after which the next connection is refused, even if nobody waits for it any more."""
         self.healed = False
         """Whether it was, once."""
         self.open = 0
@@ -304,6 +315,12 @@ class Network:
             ConnectionRefusedError: as the scenario has it.
         """
         await trio.sleep(_LATENCIES[self.chance.below(len(_LATENCIES))])
+        if self.balk:
+            seconds, self.balk = self.balk, 0.0
+            self.troubles += 1
+            with trio.CancelScope(shield=True):
+                await trio.sleep(seconds)
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "connection refused")
         if self.hang:
             self.hang -= 1
             self.troubles += 1
@@ -323,7 +340,7 @@ class Network:
             self.open -= 1
 
         self._nursery.start_soon(serve, Stream(up, down, lambda: None))
-        return Stream(down, up, closed)
+        return Stream(down, up, closed, lambda: link.clinging)
 
     @property
     def live(self) -> tuple[Link, ...]:
@@ -333,6 +350,7 @@ class Network:
     def heal(self) -> None:
         """Everything passes from now on; connections that were reset stay so."""
         self.refuse = self.hang = 0
+        self.balk = 0.0
         self.healed = True
         for link in self.links:
             link.mend()

@@ -462,13 +462,13 @@ LATE: Final[Mapping[str, str]] = MappingProxyType(
 
 _OLD: Final = "a connection is opened when nothing is left of the one before, which is quiet then; see `LATE`"
 
+_GIVEN_UP: Final = "the registration here ends at once when it is cancelled, and so there is no end that could be told"
+
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "handshake succeeds while it is aborted": "the driver is quiet again only when the socket is gone",
-        "registered comes while it is being undone": "the driver drops the end of a registration that it has cancelled",
-        "registration_failed comes while it is being undone": (
-            "the driver drops the end of a registration that it has cancelled"
-        ),
+        "registered comes after it was given up": _GIVEN_UP,
+        "registration_failed comes after it was given up": _GIVEN_UP,
         "slot_granted a second time": "a gate answers a request once",
         "slot_unavailable a second time": "a gate answers a request once",
         **{

@@ -83,6 +83,8 @@ class Deed(enum.StrEnum):
     SLOW = "slow"
     REFUSE = "refuse"
     HANG = "hang"
+    BALK = "balk"
+    CLING = "cling"
 
 
 HARMLESS: Final = frozenset(
@@ -142,10 +144,18 @@ class Registering(enum.StrEnum):
     SLOW = "slow"
     FAILS = "fails"
     HANGS = "hangs"
+    STUBBORN = "stubborn"  # takes no notice of being cancelled, and comes to its end
+    STUBBORN_FAILS = "stubborn_fails"
     UNDO_HANGS = "undo_hangs"
     UNDO_FAILS = "undo_fails"
     UNDO_STUBBORN = "undo_stubborn"  # takes no notice of being cancelled, and comes to its end
     HANGS_TWICE = "hangs_twice"  # applying hangs, and undoing is stubborn
+
+
+UNREGISTERED: Final = frozenset(
+    {Registering.FAILS, Registering.HANGS, Registering.STUBBORN, Registering.STUBBORN_FAILS}
+)
+"""Registrations that may end a shard."""
 
 
 @attrs.frozen

@@ -132,6 +132,11 @@ class SimulatedRegistration:
                 raise RegistrationBroke("as the scenario has it")
             case Registering.HANGS | Registering.HANGS_TWICE:
                 await trio.sleep_forever()
+            case Registering.STUBBORN:
+                await _in_any_case(6.0)
+            case Registering.STUBBORN_FAILS:
+                await _in_any_case(6.0)
+                raise RegistrationBroke("as the scenario has it")
             case _:
                 await trio.lowlevel.checkpoint()
 

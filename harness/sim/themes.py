@@ -164,7 +164,8 @@ def _registering(source: Source) -> Scenario:
         acts += [Act(0.0, pick(source, _VERBS), 0, pick(source, (None, State.DRAINING))) for _ in range(2)]
     acts.append(Act(pick(source, (0.0, 3.0)), Deed.CONNECT, 0, State.SUSPENDED))
     acts.append(Act(pick(source, (0.0, 6.0)), pick(source, (Deed.STOP, Deed.SUSPEND, Deed.MEND))))
-    return Scenario(registering=how, acts=(*acts, Act(10.0, Deed.MEND)))
+    settings = Settings(undo_timeout=pick(source, (1.0, 4.0, 10.0)))
+    return Scenario(registering=how, settings=settings, acts=(*acts, Act(10.0, Deed.MEND)))
 
 
 def _late_metadata(source: Source) -> Scenario:
@@ -196,6 +197,14 @@ def _late_gate(source: Source) -> Scenario:
     return Scenario(gates=(gate,), settings=settings, metadata=fails, acts=acts)
 
 
+def _late_gate_of_an_old_connection(source: Source) -> Scenario:
+    """It answers when the next connection, or the one after that, is well under way."""
+    gate = pick(source, (Gate.LATE_GRANT, Gate.LATE_REFUSAL, Gate.LATE_ESTIMATE))
+    held, acts = pick(source, _NEXT_TO_THE_GATE)
+    again = (Act(0.25, Deed.RECONNECT, 0, _SLOT), *acts, Act(8.0, Deed.MEND), Act(1.0, Deed.DROP))
+    return attrs.evolve(held, gates=(gate, *held.gates), connections=(Connection(), *held.connections), acts=again)
+
+
 _STUCK: Final = (Act(2.25, Deed.CHOKE, 0, _SLOT), Act(0.0, Deed.BEAT_REQUEST))
 _AFTER_THE_GATE: Final = {
     State.DRAINING: (*_STUCK, Act(0.25, Deed.OP_7)),
@@ -207,6 +216,19 @@ _AFTER_THE_GATE: Final = {
     State.FAILED: (Act(2.5, Deed.BAN, 0, _SLOT),),
 }
 """What leads from the slot that was asked for to each state, in which the gate answers then."""
+
+_NEXT_TO_THE_GATE: Final[tuple[tuple[Scenario, tuple[Act, ...]], ...]] = (
+    (Scenario(connections=(Connection(accept=Delay(5.0)),)), ()),
+    (_held_in(State.AWAITING_HELLO), ()),
+    (_held_in(_SLOT), ()),
+    (_held_in(State.IDENTIFIED), ()),
+    (
+        Scenario(connections=(Connection(), Connection(on_resume=Withhold()))),
+        (Act(0.25, Deed.OP_7, 0, State.READY),),
+    ),
+    (Scenario(), ()),
+)
+"""How the connection goes on that comes after the slot was asked for."""
 
 _FETCHING: Final = State.FETCHING_METADATA
 _AFTER_THE_REQUEST: Final[dict[State, tuple[float, Scenario, tuple[Act, ...]]]] = {
@@ -281,9 +303,13 @@ def _leaving(source: Source) -> _Leaving:
 
 
 def _woken_at_once(source: Source) -> tuple[Act, ...]:
-    """Perhaps the user wakes the back-off in the instant in which it begins, and perhaps leaves at once."""
+    """Perhaps the user wakes the back-off in the instant in which it begins, and perhaps leaves at once.
+
+    Or leaves when the next connection begins by itself in that instant.
+    """
     wake = Act(0.0, pick(source, _VERBS[:3]), 0, State.BACKING_OFF)
-    return ((), (wake,), (wake, Act(0.0, pick(source, _VERBS[3:]))))[source.below(3)]
+    leave = pick(source, _VERBS[3:])
+    return ((), (wake,), (wake, Act(0.0, leave)), (Act(0.0, leave, 0, State.CONNECTING),))[source.below(4)]
 
 
 def _with(leaving: _Leaving, *acts: Act) -> Scenario:
@@ -378,7 +404,7 @@ def _held_back_at_the_end(source: Source) -> Scenario:
         queue=_FULL,
         gates=(Gate.FREE, Gate.LATE_GRANT),
         settings=_BRIEF,
-        metadata=_NO_METADATA if waking else (),
+        metadata=_NO_METADATA if waking and source.below(2) else (),
         absent=60.0,
         acts=acts,
     )
@@ -402,6 +428,46 @@ def _opened_in_the_end(source: Source) -> Scenario:
         return Scenario(connections=(Connection(accept=Delay(20.0)),), session=session)
     leave = Act(1.0, pick(source, _VERBS[2:]), 0, State.CONNECTING, passes=source.below(12))
     return Scenario(connections=(Connection(accept=Delay(1.0)),), acts=(leave,), session=session)
+
+
+# What is slow to end --------------------------------------------------------------------------------------------------
+
+_QUICK: Final = Settings(connect_timeout=2.5)
+_CAPPED: Final = Settings(connect_timeout=2.5, max_attempts=1)
+
+
+def _slow_to_close(source: Source) -> Scenario:
+    """A stream that takes its time to be closed, so that others begin meanwhile; the peer may have closed it before."""
+    lasts = 1 + source.below(32)  # quarters of a second
+    closed = (_closed(source),) if source.below(2) else ()
+    leave = pick(source, (Deed.OP_7, Deed.OP_9, Deed.RECONNECT, Deed.FORCE_IDENTIFY, Deed.SUSPEND, Deed.STOP))
+    after = (attrs.evolve(act, after=0.25) for act in (*_woken_at_once(source), Act(0.0, pick(source, _VERBS))))
+    acts = (Act(0.5, Deed.CLING, lasts, State.READY), *closed, Act(0.0, leave, passes=8), *after)
+    metadata = _NO_METADATA if source.below(4) == 0 else ()
+    capped = source.below(4) == 0
+    return Scenario(
+        settings=_CAPPED if capped else _QUICK,
+        metadata=metadata,
+        session=imported() if source.below(2) else None,
+        acts=(*acts, Act(10.0, Deed.DROP)),
+    )
+
+
+def _slow_to_fail(source: Source) -> Scenario:
+    """A connection that is refused long after it was given up."""
+    lasts = 1 + source.below(32)
+    leave = Act(pick(source, (0.0, 0.25, 2.0)), pick(source, _VERBS), 0, State.CONNECTING)
+    # The second connection balks, since the first has metadata to begin with and a session to be resumed.
+    acts = (
+        Act(0.5, Deed.BALK, lasts, State.READY),
+        Act(0.0, Deed.DROP),
+        leave,
+        *_woken_at_once(source),
+        Act(pick(source, (0.25, 2.0)), pick(source, _VERBS), 0, pick(source, (None, State.CONNECTING))),
+    )
+    metadata = _NO_METADATA if source.below(3) == 0 else ()
+    settings = _CAPPED if source.below(4) == 0 else _QUICK
+    return Scenario(settings=settings, metadata=metadata, acts=(*acts, Act(10.0, Deed.MEND)))
 
 
 # What is odd on the wire, in answers, and on the way there -----------------------------------------------------------
@@ -466,6 +532,7 @@ def _budgeted(source: Source) -> Scenario:
 THEMES: Final[tuple[Theme, ...]] = (
     *(_said_in_a_state,) * 6, *(_asked_in_a_state,) * 3, *(_stuck_in_a_state,) * 2, _silent_hellos, *(_held_back,) * 3,
     *(_too_slow,) * 2, *(_registering,) * 4, *(_late_metadata,) * 8, _woken, *(_late_gate,) * 6,
+    *(_late_gate_of_an_old_connection,) * 3, *(_slow_to_close,) * 4, *(_slow_to_fail,) * 4,
     *(_said_at_the_end,) * 16, *(_said_while_leaving,) * 2, *(_asked_while_leaving,) * 3, *(_closed_while_leaving,) * 4,
     *(_flushed_at_the_end,) * 8, *(_read_at_the_end,) * 5, *(_held_back_at_the_end,) * 6,
     *(_closed_in_the_instant,) * 2, _opened_in_the_end, *(_compressed,) * 2, *(_answered_oddly,) * 3,

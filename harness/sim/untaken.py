@@ -18,7 +18,6 @@ from gatewright.spec.table import NO_SOCKET, TABLE
 _BESIDE_AN_OLD_ONE: Final = (State.CONNECTING, State.STALLED, State.DRAINING)
 """Where the next connection waits for the end of the one before, or is left already."""
 _LEAVING: Final = (State.STALLED, State.DRAINING)
-_REGISTRATION_ENDS: Final = (events.Registered, events.RegistrationFailed)
 _GATE: Final = (events.SlotGranted, events.SlotQueued, events.SlotUnavailable)
 _UNDONE: Final = (State.REGISTERING, State.DRAINING, State.SUSPENDED, State.STOPPED, State.FAILED)
 
@@ -44,40 +43,29 @@ def _reason(row: Row) -> str | None:
 
 
 def _of_a_connection(row: Row) -> str | None:
-    """Of a connection: it ends with one event, and once it is aborted that is `Aborted`."""
+    """Of a connection that was aborted: little is told of it but its end."""
     event, source = row.event, row.source
-    no_socket, opening = _late(row)
-    if row.id == "stalled.aborted.stale":
-        return "a handshake waits for the end of the connection before it for as long as it may last, which is no time"
-    if event is events.ConnectFailed and not opening:
-        return "a handshake that is aborted ends as `Aborted`, also if it has failed by itself in the same instant"
-    if event is events.Closed and no_socket:
-        return "a connection that was aborted ends as `Aborted`, whatever else became of it"
-    if event is events.Opened and not opening:
-        return "to abort is to cancel the handshake, and one that ends in the same instant is cancelled as well"
-    if event is events.WriteBlocked and no_socket:
+    aborted = row.id.endswith(".stale") or source in NO_SOCKET
+    if event is events.Opened and aborted:
+        return (
+            "a handshake that is aborted can be answered in the same instant only, and where it was aborted the shard "
+            "waits for its end"
+        )
+    if event is events.WriteBlocked and aborted:
         return "to abort is to cancel the writer, and a time-out in a cancelled scope is not taken for one"
     if row.id == "failed.reading_paused":
         return (
             "a shard fails beside its connection when its queue overflows, and such a queue never stops the reader, or "
             "when its one attempt is spent, and what has filled the queue on its one connection has stopped the reader"
         )
-    if event is events.QueueOverflowed and (no_socket or source in _LEAVING):
+    if event is events.QueueOverflowed and (aborted or source in _LEAVING):
         return "the queue overflows in the step that delivers, and nothing is delivered there"
     return None
-
-
-def _late(row: Row) -> tuple[bool, bool]:
-    """Whether the connection was aborted before, and whether it is the one that is being opened."""
-    stale = row.id.endswith(".stale")
-    return stale or row.source in NO_SOCKET, row.source is State.CONNECTING and not stale
 
 
 def _of_a_seam(row: Row) -> str | None:
     """Of registrations."""
     event, source = row.event, row.source
-    if event in _REGISTRATION_ENDS and row.kind is RowKind.IGNORE:
-        return "the driver drops the end of a registration that was given up: undoing follows in any case"
     if event is events.RegistrationUndone and (source not in _UNDONE or row.id == "draining.registration_undone.late"):
         return "undoing holds the registrar's lock, and nothing is registered anew before it has ended"
     return None

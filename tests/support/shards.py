@@ -184,6 +184,8 @@ class Streams:
         self.urls: list[str] = []
         self.writable = trio.Event()
         self.writable.set()
+        self.closing_takes = 0.0
+        """Seconds that a stream takes to be closed, whoever is in a hurry."""
 
     async def __call__(self, url: GatewayUrl) -> trio.abc.Stream:
         self.urls.append(str(url))
@@ -226,6 +228,8 @@ class WatchedStream(trio.abc.Stream):
     async def aclose(self) -> None:
         if not self._closed:
             self._closed = True
+            with trio.CancelScope(shield=True):
+                await trio.sleep(self._owner.closing_takes)
             self._owner.open -= 1
         await self._inner.aclose()
 

@@ -15,7 +15,7 @@ from gatewright.spec.settings import Settings
 from gatewright.spec.states import State
 from gatewright.transport.errors import ShardStopped
 from tests.support.conforms import conforms
-from tests.support.shards import close_codes, gateway, handshakes, shard_on
+from tests.support.shards import Streams, close_codes, gateway, handshakes, shard_on
 from tests.support.stages import BEGUN, Stage, stage
 
 LIVE = {State.AWAITING_HELLO, State.AWAITING_IDENTIFY_SLOT, State.IDENTIFIED, State.RESUMING, State.READY}
@@ -124,6 +124,23 @@ async def test_the_end_of_the_socket_that_was_left_is_written_down_and_not_acted
         assert at == ["backing_off.deadline_passed.connect", "connecting.aborted.stale", "connecting.opened"]
         assert shard.counts["connecting.aborted.stale"] == 1
         assert shard.metrics().ignored == sum(shard.counts.values())  # with a dispatch, if one was on its way
+
+
+@conforms("P53")
+async def test_the_code_of_a_socket_that_was_left_meanwhile_is_written_down(autojump_clock: MockClock) -> None:
+    """The peer had closed before it was aborted; the stream took its time to be gone, and the next one waits for it."""
+    async with gateway() as fake:
+        streams = Streams(fake)
+        async with shard_on(fake, opener=streams) as shard:
+            await shard.wait_for("ready")
+            streams.closing_takes = 5.0
+            fake.close(4000)
+            await trio.sleep(1.0)
+            shard.reconnect()
+            await shard.wait_for("ready")
+            (late,) = [record for record in shard.journal if record.event == "closed"]
+            assert (late.row, late.kind, "4000" in late.detail) == ("connecting.closed.stale", "ignore", True)
+            assert (streams.most_open, streams.opened) == (1, 2)
 
 
 async def test_force_identify_ends_the_session_for_the_server_too(autojump_clock: MockClock) -> None:

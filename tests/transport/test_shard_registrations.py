@@ -1,5 +1,6 @@
 """Registration effects under a shard: in place before anything connects, once, and taken down on every way out."""
 
+import contextlib
 from functools import partial
 
 import pytest
@@ -65,6 +66,60 @@ async def test_one_that_hangs_is_given_up_and_all_are_undone(autojump_clock: Moc
         assert caught.value.__cause__ is None
         assert log == ["apply a", "applied a", "apply b", "undo b", "undo a"]
         assert fake.connections == 0
+
+
+async def in_any_case() -> None:
+    """Takes no notice of being cancelled."""
+    with trio.CancelScope(shield=True):
+        await trio.sleep(6)
+
+
+@pytest.mark.parametrize(("undo_timeout", "state"), [(10.0, State.DRAINING), (1.0, State.SUSPENDED)])
+async def test_the_end_of_one_that_was_given_up_is_written_down_and_not_acted_on(
+    autojump_clock: MockClock, undo_timeout: float, state: State
+) -> None:
+    log: list[str] = []
+    settings = Settings(undo_timeout=undo_timeout, registering_timeout=30.0)
+    async with gateway() as fake:
+        shard = shard_on(fake, registrations=[Recording("a", log, in_any_case)], settings=settings)
+        with contextlib.suppress(ExceptionGroup):  # undoing is told when it took too long
+            async with shard:
+                await trio.sleep(1)
+                await shard.suspend()
+                await trio.sleep(10)
+        (late,) = [record for record in shard.journal if record.event == "registered"]
+        assert (late.row, late.to, shard.counts[late.row]) == (f"{state}.registered", state, 1)
+        assert log == ["apply a", "applied a", "undo a"]
+        assert fake.connections == 0
+
+
+async def test_the_end_of_one_that_was_given_up_is_not_taken_for_that_of_the_next(autojump_clock: MockClock) -> None:
+    """Nothing in the event would tell them apart: the one that failed is told when the block is left."""
+    log: list[str] = []
+    tries = iter([True, False])
+
+    async def fail_once() -> None:
+        if next(tries):
+            await in_any_case()
+            await refuse()
+
+    settings = Settings(undo_timeout=1.0, registering_timeout=30.0)
+    async with gateway() as fake:
+        shard = shard_on(fake, registrations=[Recording("a", log, fail_once)], settings=settings)
+
+        async def come_back() -> None:
+            async with shard:
+                await trio.sleep(1)
+                await shard.suspend()
+                shard.connect()
+                await shard.wait_for("ready")
+
+        with pytest.raises(ExceptionGroup) as caught:
+            await come_back()
+        ends = [record.row for record in shard.journal if record.event in {"registered", "registration_failed"}]
+        assert ends == ["registering.registered.fresh"]
+        assert caught.group_contains(LookupError)
+        assert log == ["apply a", "undo a", "apply a", "applied a", "undo a"]
 
 
 async def test_one_that_fails_fails_the_shard_and_keeps_its_cause(autojump_clock: MockClock) -> None:

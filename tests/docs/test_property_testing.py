@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.command import gatewright
 from tests.support.checkout import ROOT
 
 pytestmark = pytest.mark.slow
@@ -17,7 +18,10 @@ pytestmark = pytest.mark.slow
 PAGE = (ROOT / "docs/property-testing.md").read_text(encoding="utf-8")
 BLOCKS: list[str] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 FILES = {text.partition("\n")[0].removeprefix("# "): text for text in BLOCKS}
-TESTS = sorted(FILES.keys() - {"my_bot.py"})
+TESTS = sorted(FILES.keys() - {"my_bot.py", "payment.py"})
+
+
+UNPAID = "source=State.PAID, event=Approved, effects=(Refund,),"
 
 
 def run(directory: Path, *tests: str, files: dict[str, str] = FILES) -> subprocess.CompletedProcess[str]:
@@ -46,8 +50,29 @@ def run(directory: Path, *tests: str, files: dict[str, str] = FILES) -> subproce
 
 
 def test_every_block_is_a_file() -> None:
-    assert all(re.fullmatch(r"(test_\w+|my_bot)\.py", name) for name in FILES)
+    assert all(re.fullmatch(r"(test_\w+|my_bot|payment)\.py", name) for name in FILES)
     assert len(FILES) == PAGE.count("```python")
+
+
+def test_a_reader_needs_nothing_of_the_checkout() -> None:
+    """But for the file that says so; the examples are not in the package."""
+    assert {name for name, text in FILES.items() if "examples." in text} == {"test_airlock.py"}
+
+
+def test_the_machine_of_the_page_is_checked_as_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    module = tmp_path / "payment.py"
+    module.write_text(FILES["payment.py"], encoding="utf-8")
+    assert gatewright("check", "payment:table", "--no-spin").status == 0
+    module.write_text(FILES["payment.py"].replace(UNPAID, UNPAID.replace(" effects=(Refund,),", "")), encoding="utf-8")
+    ended = gatewright("check", "payment:table")
+    assert ended.status == 1
+    told = ended.out[ended.out.index("M1: ") :]
+    assert told in PAGE
+    ended = gatewright("check", "payment:table", "--json", "--counterexample", "pytest")
+    assert ended.err.strip() == FILES["test_pasted.py"].partition("\n")[2].strip()
+    ended = gatewright("check", "payment:table", "--json", "--counterexample", "example")
+    assert ended.err.strip() in FILES["test_stories.py"]
 
 
 def test_all_of_them_pass(tmp_path: Path) -> None:
@@ -64,7 +89,9 @@ def test_all_of_them_pass(tmp_path: Path) -> None:
         ("test_order.py", "my_bot.py", "async with self._till:", "if True:"),
         ("test_client.py", "test_client.py", "if code in NEW | OVER:", "if code in OVER:"),
         ("test_client.py", "test_client.py", "if not resumable:", "if resumable:"),
-        ("test_door.py", "test_door.py", "explore(table()", "explore(table(ROWS[1:])"),
+        ("test_payment.py", "payment.py", UNPAID, UNPAID.replace(" effects=(Refund,),", "")),
+        ("test_pasted.py", "payment.py", UNPAID, UNPAID.replace(" effects=(Refund,),", "")),
+        ("test_stories.py", "payment.py", UNPAID, UNPAID.replace(" effects=(Refund,),", "")),
     ],
 )
 def test_what_is_wrong_is_noticed(test: str, file: str, right: str, wrong: str, tmp_path: Path) -> None:

@@ -112,7 +112,8 @@ class Action:
         updates: what it changes in the environment, before the machine takes its row.
         fair: it happens in the end, if it stays possible.
         fault: it is a failure; faults cease when liveness is judged.
-        timer: it is a timer of the machine; when liveness is judged it comes only when nothing else can.
+        timer: it is a timer of the machine, or without an event and in a product a clock of what its machines share;
+            when liveness is judged it comes only when nothing else can.
         hostile: the machine may refuse the event, although it is no command.
         unlike: the name of another action; where the machine treats both alike, this one is left out.
         told: the event as Python text, for tests to paste; see the printers of counterexamples.
@@ -133,6 +134,11 @@ class Action:
     told: str = ""
     lane: str = "Environment"
     to: str = ""
+
+    @property
+    def is_clock(self) -> bool:
+        """Whether it is a timer of no machine."""
+        return self.timer and self.event is None
 
     def __attrs_post_init__(self) -> None:
         if self.fair and self.fault:

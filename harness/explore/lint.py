@@ -68,6 +68,8 @@ def gaps(table: Table, environment: Environment, properties: Iterable[Property])
     for effect in sorted({str(effect.name) for row in table.rows for effect in row.effects}):
         if effect not in environment.reactions:
             yield f"effect {effect}: environment {environment.name!r} has no reaction to it; {{}} says: none"
+    for name in sorted({variable.name for variable in environment.variables} & table.dropped.keys()):
+        yield f"{name}: the environment has a variable that is called like a field that {table.name} drops; rename it"
     machine = {variable.name for variable in table.variables}
     names = machine | {variable.name for variable in environment.variables}
     for action in environment.actions:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, cast
 
 import attrs
 
-from gatewright.harness.explore.product import qualified
 from gatewright.harness.explore.properties import Property
+from gatewright.harness.explore.scope import inner
 from gatewright.harness.explore.table import Table
 from gatewright.harness.explore.terms import fold, is_false, is_true, names_in, term
 
@@ -112,7 +112,7 @@ def rearming(table: Table, label: Label) -> bool:
     A timer is the deadline if it asks for the field that is armed again, or if the table names no such field.
     """
     action, row = label.action, label.row
-    asked = {table.rearms, qualified(label.machine, table.rearms)}
+    asked = {table.rearms, inner(label.machine, table.rearms)}
     if action.timer and (not table.rearms or asked & names_in(action.guard)):
         return True
     if row is None:
@@ -236,9 +236,11 @@ def _cycle(graph: Graph, component: list[int], kept: _Kept) -> Fault | None:
                 if table is not None and rearming(table, label):
                     rearmed.add(label.machine)
         # What leads to the goal was left out of `kept`, and is possible all the same.
-        steps = [label.action for label, target in graph.steps(number) if target != number]
-        prompt = {action.name for action in steps if action.fair and not action.timer}
-        here = prompt or {action.name for action in steps if action.timer}
+        labels = [label for label, target in graph.steps(number) if target != number]
+        prompt = {label.action.name for label in labels if label.action.fair and not label.action.timer}
+        here = prompt or {label.action.name for label in labels if label.action.timer}
+        # The clocks of what several machines share are re-armed by none of them: they run while others act at once.
+        here |= {label.action.name for label in labels if label.action.is_clock and label.machine not in machines}
         possible = here if possible is None else possible & here
     if possible is not None and possible - taken:
         return None  # weak fairness: it is possible all the time, and never happens

@@ -60,6 +60,6 @@ def eventually(id: str, text: str, expression: str) -> Property:  # noqa: A002
     """The goal of every run: it can be reached from every state, and it is reached once faults cease.
 
     Judged with weakly fair actions, without commands and faults; timers come only when nothing else can happen, and a
-    deadline that stays armed and is never re-armed fires.
+    deadline that stays armed and is never re-armed fires. So does, in a product, a clock of what its machines share.
     """
     return Property(Shape.EVENTUALLY, id, text, expression)

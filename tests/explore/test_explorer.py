@@ -236,6 +236,12 @@ def test_the_environment_may_not_write_the_machine() -> None:
         explore(table(), meddling)
 
 
+def test_a_variable_that_is_called_like_a_dropped_field_is_refused() -> None:
+    forgetful = attrs.evolve(table(), dropped={"tries": "counted elsewhere"})
+    with pytest.raises(TableError, match="tries: the environment has a variable that is called like a field that door"):
+        explore(forgetful, ENVIRONMENT)
+
+
 def test_two_actions_of_one_name_are_refused() -> None:
     with pytest.raises(TableError, match="two actions are called 'push'"):
         attrs.evolve(ENVIRONMENT, actions=(*ENVIRONMENT.actions, Action(name="push", event=Push)))

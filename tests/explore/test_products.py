@@ -10,7 +10,16 @@ import attrs
 import pytest
 
 from examples.airlock.__main__ import main
-from examples.airlock.airlock import DOOR, DOORWAY, ENVIRONMENT, LOCK_ROWS, Closed, LockRow, Pressed, airlock
+from examples.airlock.airlock import (
+    DOOR,
+    DOORWAY,
+    ENVIRONMENT,
+    LOCK_ROWS,
+    Closed,
+    LockRow,
+    Pressed,
+    airlock,
+)
 from examples.door_lock import door
 from gatewright.harness.explore import (
     Action,
@@ -279,6 +288,25 @@ def test_a_machine_whose_deadline_runs_is_not_kept_waiting_by_another_that_goes_
     product = attrs.evolve(product, around={**product.around, "a": attrs.evolve(waits, properties=())})
     report = explore(product, APART, properties=(closed,), coverage=False)
     assert report.verdict == ("ok" if timed else "liveness")
+
+
+@pytest.mark.parametrize("timer", [True, False])
+def test_a_clock_of_the_environment_runs_while_the_machines_go_round(timer: bool) -> None:
+    # The doors open and shut for ever, as soon as they can; the bell is nobody's deadline, and none re-arms it.
+    busy = attrs.evolve(
+        DOORWAY, actions=tuple(attrs.evolve(each, fair=True, timer=False) for each in DOORWAY.actions), properties=()
+    )
+    ringing = attrs.evolve(
+        ENVIRONMENT,
+        variables=(flag("rung"),),
+        actions=(
+            *ENVIRONMENT.actions,
+            Action(name="the bell rings", guard="not rung", timer=timer, updates={"rung": "1"}),
+        ),
+        properties=(eventually("X", "the bell rings", "rung"),),
+    )
+    report = explore(attrs.evolve(airlock(), around=dict.fromkeys(("outer", "inner"), busy)), ringing, coverage=False)
+    assert report.verdict == ("ok" if timer else "liveness")
 
 
 # -- how it is shown ---------------------------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ TLA+ does not see a step that changes nothing, and the explorer judges those too
 variable). So there are two statements over one definition: `Edges`, an action property, for the steps that are some in
 TLA+, and the invariant `Quiet` for the others. `Legal` is the invariant that each event which can come has one row.
 
-`Fairness` is weak fairness of the actions that are fair, and `Goal` what `eventually` names. No formula claims that it
-is reached: that it can be reached from everywhere is none of TLA+, and eager time is the explorer's (L1).
+`Fairness` is weak fairness of the actions that are fair. `Converges` says that what must come to pass does, once faults
+and commands have ceased; that it can come to pass from everywhere is no formula of TLA+, and the explorer's (L1).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from gatewright.harness.explore.search import Bounds
 from gatewright.harness.explore.table import Table
 from gatewright.harness.explore.terms import Term, code_of, term
 from gatewright.harness.export.plan import Plan, RowPlan
+from gatewright.harness.export.tla_convergence import convergence
 from gatewright.harness.export.tla_language import IDENTIFIER, RESERVED, TLA, bare, conjoined, union
 from gatewright.harness.export.tla_names import Names, members
 from gatewright.harness.export.tla_properties import Judgement
@@ -101,6 +102,7 @@ class _Module:
         yield "Legal ==" + "".join(f"\n  /\\ {each}_legal" for each in actions)
         yield ""
         yield from Judgement(plan, names).lines(actions)
+        yield from convergence(plan, names)
         yield "=" * (2 * len(bar) + len(name) + 9)
 
     def config(self) -> Iterator[str]:
@@ -109,7 +111,7 @@ class _Module:
         yield "SPECIFICATION Spec"
         yield "CHECK_DEADLOCK FALSE"
         yield f"INVARIANTS {' '.join(('Types', 'Legal', 'Quiet', *always))}"
-        yield "PROPERTIES Edges"
+        yield f"PROPERTIES Edges{' Converges' if self._plan.shaped(Shape.EVENTUALLY) else ''}"
 
     def _beginning(self) -> Iterator[str]:
         plan, words = self._plan, self._names.variables

@@ -26,7 +26,8 @@ TLA: Final = Dialect(
 )  # fmt: skip
 IDENTIFIER: Final = re.compile(r"[A-Za-z]\w*", re.ASCII)
 _WORDS: Final = """
-a b found k none p s t u x vars Now Become Least Init Next Spec Fairness Types Legal Steps Judged Edges Quiet Goal
+a b found k none p s t u x vars Now Become Least Init Next Spec Fairness Types Legal Steps Judged Edges Quiet
+Prompt Due Stuck Eager EagerFairness Anew Timely Converges
 Int Nat Cardinality IsFiniteSet
 ACTION ASSUME ASSUMPTION AXIOM BOOLEAN BY CASE CHOOSE CONSTANT CONSTANTS COROLLARY DEF DEFINE DEFS DOMAIN ELSE ENABLED
 EXCEPT EXTENDS FALSE HAVE HIDE IF IN INSTANCE LAMBDA LEMMA LET LOCAL MODULE NEW OBVIOUS OMITTED ONLY OTHER PICK PROOF

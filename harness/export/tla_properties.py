@@ -9,7 +9,7 @@ from typing import Final
 from gatewright.harness.explore.properties import Property, Shape
 from gatewright.harness.explore.terms import term
 from gatewright.harness.export.plan import Plan, RowPlan
-from gatewright.harness.export.tla_language import TLA, TlaWriter, bare, conjoined, union
+from gatewright.harness.export.tla_language import TLA, TlaWriter, bare, union
 from gatewright.harness.export.tla_names import Names, members
 from gatewright.harness.export.writing import Said, known
 
@@ -32,8 +32,6 @@ class Judgement:
         for item in self._plan.shaped(Shape.ALWAYS):
             yield f"\\* {item.name}"
             yield f"{names.properties[item.name]} == {names.truth(item.expression)}"
-        goals = (f"({names.truth(item.expression)})" for item in self._plan.shaped(Shape.EVENTUALLY))
-        yield f"Goal == {conjoined(goals) or TLA.true}"
         yield ""
         edges = self._plan.shaped(Shape.EDGE)
         stated = [line for item in edges for line in self._edge(item)]  # which facts are asked for is known afterwards

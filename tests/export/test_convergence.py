@@ -3,52 +3,25 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable
 
 import attrs
 import pytest
 
 from examples.door_lock import door
-from examples.door_lock.door import Door, Row
-from gatewright.harness.explore import Action, Bounds, Environment, Property, Table, eventually, flag
+from gatewright.harness.explore import Bounds, Environment, Property, Table, eventually, flag
 from gatewright.harness.explore.gateway import without_deadline
 from gatewright.harness.explore.gateway_environment import gateway_environment
 from gatewright.harness.explore.gateway_table import SMALL, gateway_table
 from gatewright.harness.explore.mutants import Mutant, mutants
 from gatewright.harness.export import promela_convergence, run_convergence
 from gatewright.harness.export.agreement import Convergence, compare, revolving
+from tests.export.doors import BOLTED_OPEN, CASES, GOAL, SHY, around
 from tests.support.requires import requires
 
 pytestmark = [requires("spin"), requires("cc"), pytest.mark.slow]
 
-GOAL = next(item for item in door.ENVIRONMENT.properties if item.shape == "eventually")
 FEW = Bounds(values={"faults": 0, "commands": 0, "strict": 0, "capped": 1, "session": 0, "received": 0, "kept": 0})
-
-
-class Knock(door.Event):
-    """Somebody knocks."""
-
-    name: ClassVar[str] = "knock"
-
-
-KNOCKS = Action(name="knock", guard="state == Door.CLOSED", updates={"knocked": "not knocked"}, fair=True)
-"""It goes on for ever, and changes something each time."""
-
-
-def changed(name: str, **fields: Any) -> Table:
-    return door.table(tuple(attrs.evolve(row, **fields) if row.id == name else row for row in door.ROWS))
-
-
-def around(*actions: Action, **changes: Mapping[str, Any]) -> Environment:
-    """The door's environment with only its goal, more actions, and some changed by name."""
-    kept = tuple(attrs.evolve(each, **changes.get(each.name, {})) for each in door.ENVIRONMENT.actions)
-    return attrs.evolve(
-        door.ENVIRONMENT,
-        variables=(*door.ENVIRONMENT.variables, flag("knocked")),
-        actions=(*kept, *actions),
-        properties=(GOAL,),
-    )
 
 
 def ask(table: Table, environment: Environment, bounds: Bounds = Bounds()) -> Convergence:  # noqa: B008 - it is frozen
@@ -57,15 +30,6 @@ def ask(table: Table, environment: Environment, bounds: Bounds = Bounds()) -> Co
     assert found.agreed, str(found)
     (one,) = found.eventually
     return one
-
-
-SILENT: Mapping[str, Mapping[str, Any]] = {"push": {"fair": False}, "time is up": {"timer": False}}
-TICKING: Mapping[str, Mapping[str, Any]] = {
-    "push": {"fair": False},
-    "time is up": {"updates": {"knocked": "not knocked"}},
-}
-UNTIMED = attrs.evolve(door.table(), timed=())
-SHY = around(push={"fair": False})
 
 
 @pytest.mark.parametrize(("tries", "states"), [(0, 8), (1, 17), (2, 28), (3, 39)])
@@ -80,34 +44,22 @@ def test_each_first_value_is_tried() -> None:
     assert ask(door.table(), twice).spin_states == 2 * 39 - 1  # one in which a deadline passed is all there is
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_both_say_of_a_door_what_is_the_case(case: str) -> None:
+    table, environment, verdict = CASES[case]
+    found = ask(table, environment)
+    assert (found.explorer, found.spin) == (verdict, verdict)
+
+
 def test_a_livelock_is_told_as_what_repeats() -> None:
-    found = ask(door.table(), SHY)
-    assert (found.explorer, found.spin) == ("liveness", "liveness")
-    _, _, cycle = found.told.partition("; then for ever: ")
+    _, _, cycle = ask(door.table(), SHY).told.partition("; then for ever: ")
     assert sorted(cycle.split(", ")) == ["right code (closed)", "time is up (locked)"]
 
 
-def test_a_step_that_changes_nothing_is_none() -> None:
-    found = ask(changed("locked.code", target=None, effects=(), updates=()), around())
-    assert (found.explorer, found.spin) == ("deadlock", "deadlock")
-    assert found.told.endswith("; then nothing")
-
-
-def test_a_deadline_that_passes_and_changes_nothing_ends_no_cycle() -> None:
-    """The bolt is in, and the door is not in its frame: the deadline passes, and there it stays."""
-    found = ask(changed("closed.time_up", target=None), around())
-    assert (found.explorer, found.spin) == ("deadlock", "deadlock")
-
-
-def test_a_deadline_that_passes_again_and_again_is_no_excuse() -> None:
-    ticking = around(**TICKING)
-    found = ask(changed("closed.time_up", target=None, effects=()), ticking)
-    assert (found.explorer, found.spin) == ("liveness", "liveness")
-
-
-def test_what_may_never_happen_short_of_the_goal_is_a_deadlock() -> None:
-    environment = around(**SILENT)
-    assert ask(door.table(), environment).spin == "deadlock"
+def test_a_deadlock_is_told_as_what_leads_there() -> None:
+    assert ask(BOLTED_OPEN, around()).told.endswith(
+        "time is up (closed), faults and commands cease (closed); then nothing"
+    )
 
 
 # -- what each part of the encoding is for -----------------------------------------------------------------------------
@@ -132,48 +84,13 @@ def test_only_what_repeats_once_all_has_ceased_is_a_livelock() -> None:
     assert run_convergence(never).verdict == "holds"
 
 
-def test_what_stays_possible_happens_in_the_end() -> None:
-    """It is knocked again and again, but who pushes all the time gets in."""
-    environment = around(KNOCKS)
-    assert ask(UNTIMED, environment).spin == "holds"
-    unfair = run_convergence(promela_convergence(UNTIMED, environment, GOAL), fair=False)
+@pytest.mark.parametrize("case", ["who can push all the time does", "a deadline ends what goes round", "a row stays"])
+def test_without_fairness_more_goes_round(case: str) -> None:
+    table, environment, verdict = CASES[case]
+    assert verdict == "holds"
+    unfair = run_convergence(promela_convergence(table, environment, GOAL), fair=False)
     assert unfair.verdict == "liveness"
     assert {name for name, _ in unfair.cycle} == {"knock"}
-
-
-def test_what_is_possible_every_other_moment_need_not_happen() -> None:
-    environment = around(KNOCKS, push={"guard": "knocked and not bolted and state == Door.CLOSED"})
-    assert ask(UNTIMED, environment).spin == "liveness"
-
-
-def test_a_deadline_that_stays_armed_passes_in_the_end() -> None:
-    """There is nobody who pushes; the cycle of knocks ends because the door's deadline does."""
-    environment = around(KNOCKS, push={"fair": False})
-    timed = ask(door.table(), environment)
-    assert (timed.explorer, timed.spin) == ("holds", "holds")
-    assert run_convergence(promela_convergence(door.table(), environment, GOAL), fair=False).verdict == "liveness"
-    assert ask(UNTIMED, environment).spin == "liveness"
-
-
-@pytest.mark.parametrize(("rearms", "verdict"), [("", "holds"), ("deadline", "liveness")])
-def test_a_deadline_that_is_armed_again_and_again_never_passes(rearms: str, verdict: str) -> None:
-    knock = Row(id="closed.knock", source=Door.CLOSED, event=Knock, updates=("wait",), why="Somebody may come.")
-    table = attrs.evolve(
-        door.table((*door.ROWS, knock)),
-        updates={**door.table().updates, "wait": (("deadline", "now"),)},
-        dropped={"deadline": "only whether it is armed again matters"},
-        rearms=rearms,
-    )
-    found = ask(table, around(attrs.evolve(KNOCKS, event=Knock), push={"fair": False}))
-    assert (found.explorer, found.spin) == (verdict, verdict)
-
-
-@pytest.mark.parametrize("target", [None, Door.CLOSED])
-def test_a_state_that_is_entered_again_arms_its_deadline_again(target: Door | None) -> None:
-    knock = Row(id="closed.knock", source=Door.CLOSED, event=Knock, target=target, why="It rattles.")
-    environment = around(attrs.evolve(KNOCKS, event=Knock), push={"fair": False})
-    found = ask(door.table((*door.ROWS, knock)), environment)
-    assert found.spin == found.explorer == ("holds" if target is None else "liveness")
 
 
 def test_each_of_several_goals_is_asked() -> None:

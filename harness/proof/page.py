@@ -199,6 +199,14 @@ def _journals(figures: Figures, _: float) -> Iterator[str]:
     )
 
 
+def _bucket(figures: Figures, _: float) -> Iterator[str]:
+    properties = ", ".join(f"{count} {shape}" for shape, count in sorted(figures["properties"].items()))
+    yield (
+        f"{_n(figures['states'])} states and {_n(figures['edges'])} steps by {figures['taken']} rows of each shard, "
+        f"{_n(figures['states_per_second'])} states a second; {properties}, none of them violated."
+    )
+
+
 def _rate(rate: Mapping[str, Any]) -> str:
     return f"{rate['killed'] / rate['of']:.1%}" if rate["of"] else "–"
 
@@ -230,6 +238,7 @@ def _grades(figures: Figures, _: float) -> Iterator[str]:
 _WRITERS: Final[Mapping[str, Callable[[Figures, float], Iterator[str]]]] = {
     "l0": _l0,
     "l1": _l1,
+    "bucket": _bucket,
     "l2": _l2,
     "l3": _l3,
     "l4": _l4,

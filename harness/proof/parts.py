@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 import attrs
 
 from gatewright.harness.check import shipped
-from gatewright.harness.explore import gateway, gateway_projection
+from gatewright.harness.explore import gateway, gateway_bucket, gateway_projection
 from gatewright.harness.explore.concrete import wander_by
 from gatewright.harness.explore.gateway_environment import gateway_environment
 from gatewright.harness.explore.gateway_table import SMALL, gateway_table
@@ -121,6 +121,18 @@ def _asserted(check: Callable[[], None]) -> None:
         check()
     except AssertionError as error:
         raise Fault(str(error)) from error
+
+
+def bucket(_: Task) -> Figures:
+    """Two shards in front of one gate."""
+    report = gateway_bucket.check()
+    _asserted(report.assert_ok)
+    shapes = Counter(item.shape.value for item in gateway_bucket.gate().properties)
+    return {
+        **{name: report.as_dict()[name] for name in ("states", "edges", "seconds", "states_per_second")},
+        "taken": len({name.partition(".")[2] for name in report.taken}),
+        "properties": dict(shapes),
+    }
 
 
 def _judge() -> tuple[Judge, list[Mutant]]:
@@ -299,6 +311,7 @@ def graded(task: Task) -> Figures:
 PARTS: Final[Mapping[str, Part]] = {
     "l0": Part(title="the table as text", measure=lint),
     "l1": Part(title="every state", measure=states),
+    "bucket": Part(title="two shards and one gate", measure=bucket),
     "l2": Part(title="mutants", measure=mutated, counted="mutants", count=20_000),
     "l3": Part(title="Spin", measure=spin, counted="mutants", count=50),
     "l4": Part(title="the core, walked concretely", measure=walked, counted="seeds", count=20),

@@ -13,6 +13,7 @@ import attrs
 import pytest
 
 from gatewright.harness.explore import gateway_projection
+from gatewright.harness.explore.gateway_bucket import gate
 from gatewright.harness.explore.gateway_environment import gateway_environment
 from gatewright.harness.pool import portions, spread
 from gatewright.harness.proof import command, page, parts, record
@@ -85,7 +86,7 @@ def test_a_part_of_the_mutants_is_told_as_one() -> None:
 
 
 def test_each_invariant_is_explored_or_has_its_place_elsewhere() -> None:
-    explored = {item.id for item in gateway_environment().properties}
+    explored = {item.id for item in (*gateway_environment().properties, *gate().properties)}
     assert INVARIANTS.keys() - explored == BEYOND.keys()
     assert PARTLY.keys() <= explored
     for name in INVARIANTS:

@@ -25,7 +25,7 @@ PROPERTIES: Final[tuple[Property, ...]] = tuple(
 WHERE: Final[Mapping[str, str]] = MappingProxyType(
     {
         "I16": "sends are queued above the machine: L5, `tests/transport/test_outbox.py`",
-        "I19": "one shard is explored at a time: L5 and the tests of the fleet",
+        "I19": "of two shards, in `harness/explore/gateway_bucket.py`",
         "I22": "the abstraction holds no text at all: `tests/transport/test_shard_secrets.py`",
     }
 )

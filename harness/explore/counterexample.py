@@ -97,6 +97,8 @@ class Counterexample:
         """The steps, one a line."""
         lines = [f"{self.property}  ({self.detail})"]
         lines += [f"{number:3d}  {step.line}" for number, step in enumerate(self.steps) if step.action]
+        if len(self.steps) == 1:
+            lines.append(f"     at the beginning, in {self.steps[0].state}")
         if self.cycle:
             lines += ["     and then again and again:", *(f"     {step.line}" for step in self.cycle)]
         return "\n".join(lines)

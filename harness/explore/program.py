@@ -266,7 +266,7 @@ class Compiler:
             overlap = conjunction(one.guard, other.guard)
             if one.row is not None and other.row is not None and facts.decide(overlap, guard) is not False:
                 labels.append(attrs.evolve(label, row=one.row))
-                why = f"{one.row.id} and {other.row.id} are both taken"
+                why = f"{one.row.id} and {other.row.id} are both taken; make the guards of a cell exclude each other"
                 yield f"if {source(overlap)}: raise Broken({UNDECIDED}, {self._label(len(labels) - 1)}, {why!r})"
         for branch in busy:
             number = len(labels)
@@ -285,7 +285,7 @@ class Compiler:
                 yield f"{indent}emit(({self._successor(branch, number)}) + {_FIRST})"
         if not decided and label.action.event is not None:
             labels.append(attrs.evolve(label, row=None))
-            why = f"no row of {state.value}.{label.action.event.name} is taken"
+            why = f"no row of {state.value}.{label.action.event.name} is taken; let the guards of the cell cover this"
             yield f"if not ({source(taken)}): raise Broken({UNDECIDED}, {self._label(len(labels) - 1)}, {why!r})"
 
     def _label(self, number: int) -> str:

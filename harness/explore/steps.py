@@ -156,9 +156,11 @@ class Steps:
             if action.hostile:
                 yield Branch(ast.Constant(1), None, (), ())
             else:
-                yield Branch(
-                    ast.Constant(1), None, (), (), (ILLEGAL, f"{action.event.name} has no row in {state.value}")
+                why_not = (
+                    f"{action.event.name} has no row in {state.value}; write one, of kind IGNORE if it means nothing "
+                    "there, or let the action's guard keep it away"
                 )
+                yield Branch(ast.Constant(1), None, (), (), (ILLEGAL, why_not))
             return
         for row in cell:
             guard = self._guard(row, given | before)
@@ -168,7 +170,8 @@ class Steps:
                 raise TableError(f"{row.id}: it refuses, so nothing changes; take its target, updates and effects away")
             if row.kind is RowKind.REFUSE:
                 allowed = action.hostile or row.event in self._table.commands
-                why = None if allowed else (ILLEGAL, f"{row.id} refuses what an honest environment says")
+                told = f"{row.id} refuses what an honest environment says; name its event in the table's `commands`, "
+                why = None if allowed else (ILLEGAL, f"{told}or call the action `hostile`")
                 yield Branch(guard, row, (), (), why)
                 continue
             try:
@@ -277,7 +280,10 @@ class Steps:
                 if state in variable.within or name in wrote:
                     after[name] = ast.Constant(variable.initial[0])
             elif state not in variable.within and name not in wrote:
-                return UNWRITTEN, f"{name} means something in {target.value}, and nobody wrote it on the way there"
+                return UNWRITTEN, (
+                    f"{name} means something in {target.value}, and nobody wrote it on the way there; "
+                    "give the row an update that does"
+                )
         return None
 
     def _rules(self, state: Enum, action: Action) -> list[tuple[int, Term]]:

@@ -69,6 +69,15 @@ WRONG = {
         "ENVIRONMENT = attrs.evolve(ENVIRONMENT, actions=(*ENVIRONMENT.actions, wait))",
         "action 'wait', its guard: 'tires' is no variable; did you mean 'tries'?",
     ),
+    "a state without a row for what comes": (
+        "ROWS = tuple(row for row in ROWS if row.id not in ('open.pull', 'locked.code.blocked'))\n"
+        "ROWS = (*ROWS, Row(id='locked.pull', source=Door.LOCKED, event=Pull, why='It holds.'))",
+        "pull has no row in open; write one, of kind IGNORE if it means nothing there, or let the action's guard keep",
+    ),
+    "guards that leave a case out": (
+        "ROWS = tuple(row for row in ROWS if row.id != 'locked.code.blocked')",
+        "no row of locked.code is taken; let the guards of the cell cover this",
+    ),
     "two rows of one id": ("ROWS = (*ROWS, ROWS[-1])", "open.pull: two rows have this id"),
     "a property that breaks": (
         "ROWS = tuple(attrs.evolve(row, effects=()) if row.id == 'closed.time_up' else row for row in ROWS)",

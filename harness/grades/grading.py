@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 import attrs
 
-from gatewright.harness.explore.gateway import MUTATION_STAGES, compiler, without_deadline
+from gatewright.harness.explore.gateway import MUTATION_STAGES, without_deadline
 from gatewright.harness.explore.gateway_environment import gateway_environment
 from gatewright.harness.explore.gateway_table import SMALL, gateway_table
 from gatewright.harness.explore.mutants import Judge, Kind, Mutant, mutants, sample
-from gatewright.harness.explore.search import Bounds, search
-from gatewright.harness.explore.ways import Ways
+from gatewright.harness.explore.search import Bounds
 from gatewright.harness.grades import driven as driven_
 from gatewright.harness.grades import lives, walks
 from gatewright.harness.grades.driven import Driven
@@ -21,32 +20,28 @@ from gatewright.harness.grades.lives import Lives
 from gatewright.harness.grades.mutated import Mutated
 from gatewright.harness.grades.verdicts import Graded, Rate
 from gatewright.harness.grades.walks import Walks
+from gatewright.harness.sim.driven import BOUNDS, explored
 from gatewright.harness.sim.untaken import reasons
-
-WALKED: Final = Bounds(values={"faults": 1, "commands": 2, "strict": 0})
-"""What walks go along: every row that can be taken is taken within it."""
 
 
 class Layers:
     """Everything that judges, made once. What it costs is some minutes, most of them for lives.
 
     Args:
-        bounds: of the exploration along which walks go.
+        bounds: of the exploration along which walks go, and driven lives.
         each: walks that begin with each row.
         seeds: lives that are lived on the shipped table.
         driven: driven lives on it; they are tried on the mutants that the others do not notice.
     """
 
     def __init__(
-        self, *, bounds: Bounds = WALKED, each: int = walks.EACH, seeds: int = lives.SEEDS, driven: int = driven_.SEEDS
+        self, *, bounds: Bounds = BOUNDS, each: int = walks.EACH, seeds: int = lives.SEEDS, driven: int = driven_.SEEDS
     ) -> None:
         self.judge = Judge(gateway_table(settings=SMALL), gateway_environment(), MUTATION_STAGES)
         self.mutants: tuple[Mutant, ...] = tuple(
             mutants(self.judge.table, self.judge.taken, without_deadline=without_deadline)
         )
-        found, broken = search(gateway_table(settings=SMALL), gateway_environment(), bounds, compiler())
-        assert broken is None
-        ways = Ways(found)
+        ways = explored(bounds)
         self.walks = Walks(ways, each=each)
         self.lives = Lives(seeds)
         self.driven = Driven(ways, driven)

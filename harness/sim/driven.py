@@ -50,7 +50,7 @@ from gatewright.harness.sim.ending import (
 from gatewright.harness.sim.held import HeldGate, HeldMetadata, HeldRegistration
 from gatewright.harness.sim.network import Network
 from gatewright.harness.sim.paths import PathOfTheTable
-from gatewright.harness.sim.performing import DEEDS, HOLDING, LATE, OWN, REASONS, Deed, Scene
+from gatewright.harness.sim.performing import DEEDS, HOLDING, LATE, OWN, REASONS, UNDONE_LATE, Deed, Scene
 from gatewright.harness.sim.scenario import INTENTS
 from gatewright.harness.sim.scheduler import Scheduler, scheduled
 from gatewright.harness.sim.seams import RegistrationBroke
@@ -66,18 +66,18 @@ from gatewright.transport.queue import Queue, QueuePolicy
 from gatewright.transport.shard import Shard
 from gatewright.transport.token import Token
 
-BOUNDS: Final = Bounds(values={"faults": 1, "commands": 1})
-"""What is explored for lives to be drawn from."""
+BOUNDS: Final = Bounds(values={"faults": 1, "commands": 2, "strict": 0})
+"""What is explored for lives to be drawn from: every row that can be taken is taken within it."""
 WANDERING: Final = 12
 """Actions beyond the drawn state, at most."""
 
 _FOREVER: Final = 1e9
-_ANSWERS: Final = frozenset({*OWN, *LATE, "registrations are undone", "registrations are undone, late"})
+_ANSWERS: Final = frozenset({*OWN, *LATE, "registrations are undone", UNDONE_LATE})
 """What may come beside the action: nothing was begun that could be undone, or it lasted too long."""
 _TIMERS: Final = frozenset({"deadline passes", "deadline passes, with time left"})
 _SAME: Final = (
     _TIMERS,
-    frozenset({"registrations are undone", "registrations are undone, late"}),
+    frozenset({"registrations are undone", UNDONE_LATE}),
 )
 """Actions that are one and the same happening: the exploration alone knows them apart."""
 _CLOCK: Final = (events.DeadlinePassed, events.HeartbeatDue)
@@ -242,7 +242,8 @@ class _Life:
     async def _in_front_of(
         self, fake: FakeGateway, network: Network, settings: Settings, session: Session | None
     ) -> None:
-        gate, metadata, registration = HeldGate(lambda: shard._core.gen), HeldMetadata(fake.url), HeldRegistration()
+        gate, metadata = HeldGate(lambda: shard._core.gen), HeldMetadata(fake.url)
+        registration = HeldRegistration(stubborn=any(label.action.name == UNDONE_LATE for label, _ in self.way.steps))
         failing = any(label.action.event is events.QueueOverflowed for label, _ in self.way.steps)
         policy = QueuePolicy.FAIL if failing else QueuePolicy.PAUSE
         shard = SimulatedShard(

@@ -13,6 +13,7 @@ from gatewright.harness.explore.ways import Ways
 from gatewright.harness.pool import ended_by_request, portions, spread
 from gatewright.harness.sim.driven import drive, explored
 from gatewright.harness.sim.performing import DEEDS, LATE, OWN, REASONS
+from gatewright.harness.sim.untaken import reasons
 
 _PORTION: Final = 10
 """Seeds that a process takes at once."""
@@ -52,8 +53,13 @@ class DrivenReport:
 
     @property
     def ok(self) -> bool:
-        """There was something to judge, and nothing was wrong."""
-        return self.lives > 0 and not self.found
+        """There was something to judge, nothing was wrong, and no row was taken that has a reason why it cannot be."""
+        return self.lives > 0 and not self.found and not self.refuted
+
+    @property
+    def refuted(self) -> tuple[str, ...]:
+        """Rows that were taken, although a reason says that no simulated life takes them."""
+        return tuple(sorted(self.rows & reasons().keys()))
 
     @property
     def never(self) -> tuple[str, ...]:
@@ -72,6 +78,7 @@ class DrivenReport:
             "done": dict(self.done.most_common()),
             "never": list(self.never),
             "rows": len(self.rows),
+            "taken_against_a_reason": list(self.refuted),
             "cpu": round(self.cpu, 1),
             "found": {str(seed): error for seed, error in self.found.items()},
         }
@@ -91,6 +98,7 @@ class DrivenReport:
         for name, count in self.passed_over.items():
             reasons[REASONS[name]] += count
         lines += [f"passed over {count:6,}  {why}" for why, count in reasons.most_common()]
+        lines += [f"taken, although a reason says that it cannot be: {row}" for row in self.refuted]
         lines += [f"seed {seed}: {error}" for seed, error in self.found.items()]
         return "\n".join(lines)
 

@@ -156,11 +156,15 @@ class HeldMetadata:
 
 
 class HeldRegistration:
-    """A registration that is applied and undone when it is told to; cancelled, it ends at once, as it must."""
+    """A registration that is applied and undone when it is told to.
 
-    def __init__(self) -> None:
+    Args:
+        stubborn: whether undoing takes no notice of being cancelled, and holds back the next one until it has ended.
+    """
+
+    def __init__(self, *, stubborn: bool) -> None:
         self.applying = Desk[bool](lambda: True, stubborn=False)
-        self.undoing = Desk[bool](lambda: True, stubborn=False)
+        self.undoing = Desk[bool](lambda: True, stubborn=stubborn)
         self.applied = False
 
     async def apply(self, client: object) -> None:

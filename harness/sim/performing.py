@@ -159,6 +159,10 @@ class Scene:
             question.answer(answer)
         return question is not None
 
+    def undone(self) -> bool:
+        """Undoing comes to its end, whether it is still waited for or not."""
+        return any(self.tell(self.registration.undoing, True, given_up=given_up) for given_up in (True, False))
+
     def estimate(self) -> bool:
         """The gate says how long it will last."""
         question = self.gate.desk.open()
@@ -366,6 +370,8 @@ def _deadline(scene: Scene, _: Payload) -> bool:
     return scene.until(scene.context.deadline, scene.context.beat_at)
 
 
+UNDONE_LATE: Final = "registrations are undone, late"
+
 DEEDS: Final[Mapping[str, Deed]] = MappingProxyType(
     {
         # The user.
@@ -384,8 +390,8 @@ DEEDS: Final[Mapping[str, Deed]] = MappingProxyType(
         "a registration fails": Deed(
             lambda scene, _: scene.tell(scene.registration.applying, RegistrationBroke("as the exploration has it"))
         ),
-        "registrations are undone": Deed(lambda scene, _: scene.tell(scene.registration.undoing, True)),
-        "registrations are undone, late": Deed(lambda scene, _: scene.tell(scene.registration.undoing, True)),
+        "registrations are undone": Deed(lambda scene, _: scene.undone()),
+        UNDONE_LATE: Deed(lambda scene, _: scene.undone()),
         _PAUSING: Deed(lambda scene, _: scene.leave_alone(QueuePolicy.PAUSE), also=(_DISPATCH,), when=_heard, tries=5),
         "consumer lets the reader go on": Deed(lambda scene, _: scene.come_back(), also=(_DISPATCH,)),
         _SLOW: Deed(lambda scene, _: scene.leave_alone(QueuePolicy.FAIL), also=(_DISPATCH,), when=_heard, tries=5),

@@ -68,12 +68,12 @@ def mutated(name: str) -> Mutated:
 
 
 def handful(seed: int, rows: frozenset[str]) -> list[Mutated]:
-    """Some of each operator, of rows that are taken."""
+    """Some of each operator, of rows that are taken. To swap the order of updates is hardly ever another table."""
     found: list[Mutated] = []
-    for kind in Kind:
+    for kind in sorted({*Kind} - {Kind.SWAP_ORDER}):
         mine = [mutated(name) for name, mutant in EVERY.items() if mutant.kind is kind]
         taken = [each for each in mine if each.own <= rows and each.shown_by & rows and not each.runs_alike]
-        found += random.Random(seed).sample(taken, min(len(taken), 3))
+        found += random.Random(seed).sample(taken, min(len(taken), 5))
     return found
 
 
@@ -104,9 +104,9 @@ def test_what_is_no_other_table_goes_unnoticed(walks: Walks, lives: Lives, drive
 
 def test_most_of_any_operator_are_noticed(walks: Walks, lives: Lives) -> None:
     tried = handful(1, walks.rows & lives.rows)
-    assert {each.mutant.kind for each in tried} == set(Kind)
+    assert {each.mutant.kind for each in tried} == {*Kind} - {Kind.SWAP_ORDER}
     assert sum(walks.judge(each).killed for each in tried) > 0.8 * len(tried)
-    assert sum(lives.judge(each).killed for each in tried) > 0.6 * len(tried)
+    assert sum(lives.judge(each).killed for each in tried) > 0.7 * len(tried)
 
 
 def test_a_life_that_does_not_come_by_is_the_same_life(lives: Lives) -> None:

@@ -9,6 +9,7 @@ import pytest
 from gatewright.harness.explore.gateway import QUICK
 from gatewright.harness.explore.gateway_environment import gateway_environment
 from gatewright.harness.explore.ways import Ways
+from gatewright.harness.sim import driven_report
 from gatewright.harness.sim.driven import drive, explored
 from gatewright.harness.sim.driven_report import drive_many
 from gatewright.harness.sim.performing import DEEDS, LATE, OWN, REASONS
@@ -37,6 +38,14 @@ def test_the_driver_stands_where_the_exploration_says_after_each_action(ways: Wa
     assert report.whole > LIVES / 4
     assert len(report.done) > 45
     assert len(report.rows) > 150
+
+
+def test_a_row_that_is_taken_against_a_reason_is_a_failure(ways: Ways, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = "idle.register"
+    monkeypatch.setattr(driven_report, "reasons", lambda: {row: "nobody comes there"})
+    report = drive_many(1, ways=ways)
+    assert (report.ok, report.refuted) == (False, (row,))
+    assert f"taken, although a reason says that it cannot be: {row}" in str(report)
 
 
 @pytest.mark.slow

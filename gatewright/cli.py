@@ -117,7 +117,7 @@ def _add_check(commands: _Commands) -> None:
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="draws the mutants; 1 by default")
     parser.add_argument(
         "--least-score",
-        type=float,
+        type=_part,
         default=1.0,
         metavar="X",
         help="the part of the mutants to be noticed, of those that may not survive for a reason; 1 by default",
@@ -142,6 +142,16 @@ def _count(text: str) -> int:
     if not (text.isascii() and text.isdecimal()):
         raise argparse.ArgumentTypeError(f"{text!r} is no count; give a number from 0")
     return int(text)
+
+
+def _part(text: str) -> float:
+    try:
+        part = float(text)
+    except ValueError:
+        part = -1.0
+    if not 0.0 <= part <= 1.0:  # nor what is no number
+        raise argparse.ArgumentTypeError(f"{text!r} is no part; give a number from 0 to 1, such as 0.95")
+    return part
 
 
 def _check(arguments: argparse.Namespace) -> int:

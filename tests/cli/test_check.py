@@ -307,6 +307,13 @@ def test_a_module_that_fails_is_told_with_its_line(
     assert "Traceback" not in ended.err
 
 
+@pytest.mark.parametrize("part", ["2", "-1", "nan", "most"])
+def test_a_score_is_a_part(part: str) -> None:
+    ended = gatewright("check", DOOR, f"--least-score={part}")
+    assert (ended.status, ended.out) == (2, "")
+    assert f"'{part}' is no part; give a number from 0 to 1, such as 0.95" in ended.err
+
+
 SUBJECT = "from gatewright.harness.check import Subject, Bounds\n"
 
 

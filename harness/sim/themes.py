@@ -35,6 +35,7 @@ Theme: TypeAlias = Callable[[Source], Scenario]
 
 _HELD: Final = Connection(hello=Withhold())
 _BRIEF: Final = Settings(slot_timeout=2.5)
+_QUICK: Final = Settings(connect_timeout=2.5)
 _READY, _DISPATCH = 1, 3
 """Numbers of what is said out of turn."""
 _OVERFLOWING: Final = (Act(0.0, Deed.OUT_OF_TURN, _DISPATCH),) * 3
@@ -162,7 +163,7 @@ def _registering(source: Source) -> Scenario:
     acts = [Act(pick(source, (0.0, 0.5)), pick(source, (Deed.STOP, Deed.SUSPEND, Deed.MEND)), 0, State.REGISTERING)]
     if source.below(2):
         acts += [Act(0.0, pick(source, _VERBS), 0, pick(source, (None, State.DRAINING))) for _ in range(2)]
-    acts.append(Act(pick(source, (0.0, 3.0)), Deed.CONNECT, 0, State.SUSPENDED))
+    acts.append(Act(pick(source, (0.0, 3.0, 8.0)), Deed.CONNECT, 0, State.SUSPENDED))
     acts.append(Act(pick(source, (0.0, 6.0)), pick(source, (Deed.STOP, Deed.SUSPEND, Deed.MEND))))
     settings = Settings(undo_timeout=pick(source, (1.0, 4.0, 10.0)))
     return Scenario(registering=how, settings=settings, acts=(*acts, Act(10.0, Deed.MEND)))
@@ -364,6 +365,15 @@ def _flushed_at_the_end(source: Source) -> Scenario:
     )
 
 
+def _left_at_once(source: Source) -> Scenario:
+    """The same, and the next connection, which begins in that instant, is left in it as well."""
+    # Who waits for a state hears of it too late for that.
+    leave = Act(0.0, Deed.FORCE_IDENTIFY, passes=3 + source.below(3))
+    mend = Act(1.0, Deed.MEND, 0, State.DRAINING, passes=source.below(6))
+    stuck = (Act(0.5, Deed.CHOKE, 0, State.READY), Act(0.0, Deed.BEAT_REQUEST), Act(0.5, Deed.OP_7))
+    return Scenario(acts=(*stuck, mend, leave))
+
+
 def _read_at_the_end(source: Source) -> Scenario:
     """The consumer is back in the instant in which the connection is given up."""
     verb, absence = pick(source, ((Deed.RECONNECT, 0), (Deed.SUSPEND, 0), (Deed.STOP, 3), (Deed.PRESENCE, 0)))
@@ -423,17 +433,19 @@ def _closed_in_the_instant(source: Source) -> Scenario:
 
 def _opened_in_the_end(source: Source) -> Scenario:
     """The handshake ends in the instant in which it is given up."""
-    session = imported() if source.below(2) else None
     if source.below(2):
-        return Scenario(connections=(Connection(accept=Delay(20.0)),), session=session)
+        # A timer first lets be read what has come (I23): who waits for the answer is to be run after that, and not in
+        # turn. So the order is drawn here: from some pass on, whoever is ready last is run first.
+        order = (0,) * (20 + source.below(16)) + (-1,) * 24
+        return Scenario(settings=_QUICK, connections=(Connection(accept=Delay(2.5)),), schedule=order)
+    session = imported() if source.below(2) else None
     leave = Act(1.0, pick(source, _VERBS[2:]), 0, State.CONNECTING, passes=source.below(12))
     return Scenario(connections=(Connection(accept=Delay(1.0)),), acts=(leave,), session=session)
 
 
 # What is slow to end --------------------------------------------------------------------------------------------------
 
-_QUICK: Final = Settings(connect_timeout=2.5)
-_CAPPED: Final = Settings(connect_timeout=2.5, max_attempts=1)
+_CAPPED: Final = Settings(connect_timeout=2.5, max_attempts=2)
 
 
 def _slow_to_close(source: Source) -> Scenario:
@@ -455,6 +467,9 @@ def _slow_to_close(source: Source) -> Scenario:
 
 def _slow_to_fail(source: Source) -> Scenario:
     """A connection that is refused long after it was given up."""
+    if source.below(6) == 0:  # and this was its one attempt
+        balk = Act(0.5, Deed.BALK, 28 + source.below(4), State.READY)
+        return Scenario(settings=_CAPPED, acts=(balk, Act(0.0, Deed.DROP), Act(10.0, Deed.MEND)))
     lasts = 1 + source.below(32)
     leave = Act(pick(source, (0.0, 0.25, 2.0)), pick(source, _VERBS), 0, State.CONNECTING)
     # The second connection balks, since the first has metadata to begin with and a session to be resumed.
@@ -531,11 +546,11 @@ def _budgeted(source: Source) -> Scenario:
 
 THEMES: Final[tuple[Theme, ...]] = (
     *(_said_in_a_state,) * 6, *(_asked_in_a_state,) * 3, *(_stuck_in_a_state,) * 2, _silent_hellos, *(_held_back,) * 3,
-    *(_too_slow,) * 2, *(_registering,) * 4, *(_late_metadata,) * 8, _woken, *(_late_gate,) * 6,
+    *(_too_slow,) * 2, *(_registering,) * 6, *(_late_metadata,) * 8, _woken, *(_late_gate,) * 6,
     *(_late_gate_of_an_old_connection,) * 3, *(_slow_to_close,) * 4, *(_slow_to_fail,) * 4,
     *(_said_at_the_end,) * 16, *(_said_while_leaving,) * 2, *(_asked_while_leaving,) * 3, *(_closed_while_leaving,) * 4,
-    *(_flushed_at_the_end,) * 8, *(_read_at_the_end,) * 5, *(_held_back_at_the_end,) * 6,
-    *(_closed_in_the_instant,) * 2, _opened_in_the_end, *(_compressed,) * 2, *(_answered_oddly,) * 3,
+    *(_flushed_at_the_end,) * 8, *(_left_at_once,) * 5, *(_read_at_the_end,) * 5, *(_held_back_at_the_end,) * 6,
+    *(_closed_in_the_instant,) * 2, *(_opened_in_the_end,) * 3, *(_compressed,) * 2, *(_answered_oddly,) * 3,
     _asked_by_many, _on_the_way, _budgeted,
 )  # fmt: skip
 """Every theme; the more there is to a theme, the more often."""

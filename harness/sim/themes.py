@@ -546,11 +546,11 @@ def _budgeted(source: Source) -> Scenario:
 
 THEMES: Final[tuple[Theme, ...]] = (
     *(_said_in_a_state,) * 6, *(_asked_in_a_state,) * 3, *(_stuck_in_a_state,) * 2, _silent_hellos, *(_held_back,) * 3,
-    *(_too_slow,) * 2, *(_registering,) * 6, *(_late_metadata,) * 8, _woken, *(_late_gate,) * 6,
-    *(_late_gate_of_an_old_connection,) * 3, *(_slow_to_close,) * 4, *(_slow_to_fail,) * 4,
+    *(_too_slow,) * 2, *(_registering,) * 8, *(_late_metadata,) * 8, _woken, *(_late_gate,) * 6,
+    *(_late_gate_of_an_old_connection,) * 6, *(_slow_to_close,) * 7, *(_slow_to_fail,) * 6,
     *(_said_at_the_end,) * 16, *(_said_while_leaving,) * 2, *(_asked_while_leaving,) * 3, *(_closed_while_leaving,) * 4,
-    *(_flushed_at_the_end,) * 8, *(_left_at_once,) * 5, *(_read_at_the_end,) * 5, *(_held_back_at_the_end,) * 6,
-    *(_closed_in_the_instant,) * 2, *(_opened_in_the_end,) * 3, *(_compressed,) * 2, *(_answered_oddly,) * 3,
+    *(_flushed_at_the_end,) * 8, *(_left_at_once,) * 5, *(_read_at_the_end,) * 7, *(_held_back_at_the_end,) * 8,
+    *(_closed_in_the_instant,) * 2, *(_opened_in_the_end,) * 5, *(_compressed,) * 2, *(_answered_oddly,) * 3,
     _asked_by_many, _on_the_way, _budgeted,
 )  # fmt: skip
 """Every theme; the more there is to a theme, the more often."""

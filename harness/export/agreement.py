@@ -15,7 +15,7 @@ from gatewright.harness.explore.mutants import Mutant, mutants
 from gatewright.harness.explore.program import Compiler
 from gatewright.harness.explore.properties import Property, Shape
 from gatewright.harness.explore.search import Bounds, Graph, explore
-from gatewright.harness.explore.table import Table
+from gatewright.harness.explore.table import AnyRow, Table
 from gatewright.harness.explore.terms import code_of
 from gatewright.harness.export.promela import promela
 from gatewright.harness.export.promela_convergence import promela_convergence
@@ -226,6 +226,18 @@ def sampled(
     random.Random(seed).shuffle(every)
     limit = attrs.evolve(bounds, most=10 * report.states + 1000)
     yield from compared(table, environment, limit, every)
+
+
+def settling(table: Table, environment: Environment, bounds: Bounds) -> tuple[AnyRow, ...]:
+    """The rows that are taken once faults and commands have ceased, short of some `eventually`."""
+    report = explore(table, attrs.evolve(environment, properties=()), bounds, coverage=False)
+    graph, taken = report.graph, set[str]()
+    for goal in environment.properties:
+        if goal.shape is Shape.EVENTUALLY:
+            for number, places in eager(graph, goals(graph, goal)):
+                rows = (graph.label(graph.packed[number], graph.labels[place]).row for place in places)
+                taken.update(row.id for row in rows if row is not None)
+    return tuple(row for row in table.rows if row.id in taken)
 
 
 def revolving(

@@ -137,12 +137,13 @@ def _l2(figures: Figures, _: float) -> Iterator[str]:
 
 def _l3(figures: Figures, _: float) -> Iterator[str]:
     yield from _table(
-        ("bounds", "states of both", "Spin took"),
+        ("bounds", "states of both", "to see what comes to pass", "Spin took"),
         (
             (
                 ", ".join(f"{name} {value}" for name, value in each["values"].items()),
                 _n(each["spin_states"]),
-                f"{each['seconds']:.0f} s",
+                _n(sum(goal["spin_states"] for goal in each["eventually"])) if "eventually" in each else "–",
+                f"{each['seconds'] + sum(goal['seconds'] for goal in each.get('eventually', ())):.0f} s",
             )
             for each in sorted(figures["of"], key=lambda each: int(each["states"]))
         ),
@@ -150,6 +151,14 @@ def _l3(figures: Figures, _: float) -> Iterator[str]:
     told = ", ".join(f"{count} {'hold' if name == 'holds' else name}" for name, count in figures["verdicts"].items())
     yield ""
     yield f"Of {figures['mutants']} mutants that reach an explorer both say the same ({told})."
+    settled = figures.get("settled")
+    if settled is None:  # an earlier record, of the time when Spin was not asked
+        return
+    yield (
+        f"Of {settled['mutants']} mutants of the rows that are taken once all has ceased, {settled.get('liveness', 0)} "
+        f"can go round for ever, {settled.get('deadlock', 0)} can stop, and {settled.get('excused', 0)} go round until "
+        "a deadline or fairness ends it; both say the same of each."
+    )
 
 
 def _l4(figures: Figures, _: float) -> Iterator[str]:

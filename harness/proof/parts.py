@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
-from gatewright.harness.check import shipped
+from gatewright.harness.check import Subject, shipped
 from gatewright.harness.explore import gateway, gateway_bucket, gateway_projection
 from gatewright.harness.explore.concrete import wander_by
 from gatewright.harness.explore.gateway_environment import gateway_environment
@@ -24,7 +24,7 @@ from gatewright.harness.explore.mutants import Judge, Mutant, explained, mutants
 from gatewright.harness.explore.projection import Projection
 from gatewright.harness.explore.search import Bounds, search
 from gatewright.harness.explore.ways import Ways
-from gatewright.harness.export.agreement import compare, sampled
+from gatewright.harness.export.agreement import compare, revolving, sampled, settling
 from gatewright.harness.monitor import InvariantViolated
 from gatewright.harness.pool import portions, spread
 from gatewright.harness.proof.record import Figures
@@ -48,6 +48,12 @@ SPIN_BOUNDS: Final = (
     {"faults": 1, "commands": 1},
 )
 """Beside those of `gatewright check`; the last has more than a million states."""
+
+
+SETTLED: Final = Bounds(
+    values={"faults": 0, "commands": 0, "strict": 0, "capped": 1, "session": 0, "received": 0, "kept": 0}
+)
+"""For the mutants of which only what must come to pass is asked: a few hundred states."""
 
 
 class Fault(Exception):
@@ -172,7 +178,7 @@ def mutated(task: Task) -> Figures:
 
 
 def spin(task: Task) -> Figures:
-    """Bounds, and the first so many mutants that reach an explorer."""
+    """Bounds, the first so many mutants that reach an explorer, and those that need not come to an end."""
     subject = shipped()
     bounds = (*subject.spin, *(Bounds(values=values) for values in SPIN_BOUNDS)) if task.first == 0 else ()
     agreements = [compare(subject.table, subject.environment, each) for each in bounds]
@@ -194,7 +200,21 @@ def spin(task: Task) -> Figures:
     figures: dict[str, Any] = {"mutants": verdicts.total(), "verdicts": dict(verdicts)}
     if agreements:
         figures["of"] = [each.as_dict() for each in agreements]
+        figures["settled"] = _settled(subject)
     return figures
+
+
+def _settled(subject: Subject) -> dict[str, int]:
+    """Every mutant of the rows that a settled run takes, and of the deadlines: those that stop or go round."""
+    table, environment = subject.table, subject.environment
+    rows = settling(table, environment, SETTLED)
+    every = list(mutants(table, rows, without_deadline=subject.without_deadline))
+    counts = Counter({"mutants": len(every)})
+    for mutant, found in revolving(table, environment, SETTLED, every):
+        if not found.agreed:
+            raise Fault(f"spin disagrees about {mutant.name}: {found}")
+        counts["excused" if found.spin == "holds" else found.spin] += 1
+    return dict(counts)
 
 
 # -- L4 and L5 ---------------------------------------------------------------------------------------------------------

@@ -57,7 +57,8 @@ class Measured:
 
 
 def _sum(one: Figures, other: Figures) -> Figures:
-    return {name: value if name == FIXED else _both(one.get(name), value) for name, value in other.items()}
+    both = {name: value if name == FIXED else _both(one.get(name), value) for name, value in other.items()}
+    return {**one, **both}
 
 
 def _both(one: Any, other: Any) -> Any:

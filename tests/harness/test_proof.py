@@ -68,6 +68,23 @@ def test_figures_of_an_earlier_table_are_told_to_be_so() -> None:
     )
 
 
+def test_what_spin_says_of_what_must_come_to_pass_is_told_beside_the_states() -> None:
+    goal = {"goal": "live: it ends", "spin_states": 44_073, "seconds": 2.0}
+    bound = {"values": {"faults": 0}, "states": 20_904, "spin_states": 20_904, "seconds": 3.0}
+    settled = {"mutants": 453, "liveness": 8, "deadlock": 3, "excused": 19}
+    place, figures = "<!-- l3:begin -->\n<!-- l3:end -->\n", {"mutants": 1, "verdicts": {"holds": 1}}
+    found = measured(**figures, of=[{**bound, "eventually": [goal]}], settled=settled)
+    text = page.filled(place, {"l3": found})
+    assert "| faults 0 | 20 904 | 44 073 | 5 s |" in text
+    assert "Of 453 mutants of the rows that are taken once all has ceased, 8 can go round for ever, 3 can stop" in text
+    assert "| faults 0 | 20 904 | – | 3 s |" in page.filled(place, {"l3": measured(**figures, of=[bound])})
+
+
+def test_a_later_part_of_a_measurement_leaves_what_only_the_first_one_has() -> None:
+    first, later = measured(mutants=50, settled={"mutants": 453}, of=[1]), measured(mutants=50)
+    assert first.plus(later).figures == {"mutants": 100, "settled": {"mutants": 453}, "of": [1]}
+
+
 def test_a_block_that_nothing_fills_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="has a block 'l7'"):
         page.filled("<!-- l7:begin -->\n<!-- l7:end -->\n", {})

@@ -34,6 +34,7 @@ from gatewright.harness.explore.counterexample import Counterexample
 from gatewright.harness.explore.environment import Environment
 from gatewright.harness.explore.lint import findings
 from gatewright.harness.explore.mutants import Judge, Outcome, Score, explained, mutants, sample
+from gatewright.harness.explore.product import Product
 from gatewright.harness.explore.properties import Shape
 from gatewright.harness.explore.search import Bounds, Graph, Report, explore
 from gatewright.harness.explore.table import Table
@@ -111,6 +112,11 @@ def load(path: str, environment: str | None = None) -> Subject:
     found = _named(path)
     if isinstance(found, Subject):
         return found
+    if isinstance(found, Product):
+        raise ConfigurationError(
+            f"{path} is a product of machines, and this takes one table; `gatewright.harness.explore.explore` takes "
+            "products, and `mutants_of_machines` their mutants"
+        )
     if not isinstance(found, Table):
         raise ConfigurationError(f"{path} is a {type(found).__name__}; it must be a Table or a Subject")
     around = _named(environment or f"{path.partition(':')[0]}:ENVIRONMENT")

@@ -270,6 +270,7 @@ def test_a_table_that_is_wrong_is_refused_with_the_row_and_what_to_do(wrong: str
         (("nowhere.at.all:table",), "No module named 'nowhere'"),
         (("examples.door_lock.door:doors",), "examples.door_lock.door has no 'doors'"),
         (("examples.door_lock.door:ROWS",), "is a tuple; it must be a Table or a Subject"),
+        (("examples.airlock.airlock:airlock",), "is a product of machines, and this takes one table"),
         ((DOOR, "--environment", "examples.door_lock.door:ROWS"), "tuple is no Environment"),
         ((DOOR, "--bound", "tries"), "'tries' is no bound"),
         ((DOOR, "--bound", "turns=1"), "the bound turns=1 is not possible"),

@@ -17,6 +17,7 @@ from examples.airlock.airlock import (
     LOCK_ROWS,
     Closed,
     LockRow,
+    Named,
     Pressed,
     airlock,
 )
@@ -44,6 +45,12 @@ from gatewright.spec.errors import TableError
 from tests.support.checkout import ROOT
 
 APART = Environment(name="nothing", variables=(), actions=())
+
+
+class Rung(Named):
+    """An effect that nobody hears."""
+
+    name = "rung"
 
 
 def doors(*names: str) -> Product:
@@ -307,6 +314,39 @@ def test_a_clock_of_the_environment_runs_while_the_machines_go_round(timer: bool
     )
     report = explore(attrs.evolve(airlock(), around=dict.fromkeys(("outer", "inner"), busy)), ringing, coverage=False)
     assert report.verdict == ("ok" if timer else "liveness")
+
+
+def test_a_deadline_that_fires_and_changes_nothing_excuses_no_machine() -> None:
+    # The bell of a door that is waited at rings again and again; that it could be let in by chance is no promise.
+    rows = (
+        *DOOR.rows,
+        attrs.evolve(DOOR.rows[0], id="waiting.closed", source=DOOR.rows[0].target, event=Closed, target=None),
+    )
+    rung = attrs.evolve(rows[-1], effects=(Rung,))
+    table = attrs.evolve(
+        DOOR, rows=(*rows[:-1], rung), variables=(flag("due", True),), timed=(rung.source,), rearms="due"
+    )
+    around = attrs.evolve(
+        DOORWAY,
+        variables=(*DOORWAY.variables, flag("loud")),
+        actions=(
+            *(attrs.evolve(each, fair=False) for each in DOORWAY.actions if each.event is not Closed),
+            Action(name="time passes", event=Closed, guard="due and state != Door.SHUT", timer=True),
+        ),
+        reactions={**DOORWAY.reactions, "rung": {"loud": "not loud"}},
+    )
+    wires = attrs.evolve(
+        ENVIRONMENT,
+        reactions={},
+        properties=(),
+        actions=(
+            Action(name="chance", to="only", guard="state == Door.WAITING and not unlocks", updates={"unlocks": "1"}),
+        ),
+    )
+    report = explore(Product(name="x", machines={"only": table}, around={"only": around}), wires, coverage=False)
+    assert report.verdict == "liveness"
+    assert report.counterexample is not None
+    assert {step.action for step in report.counterexample.cycle} == {"only: time passes"}
 
 
 # -- how it is shown ---------------------------------------------------------------------------------------------------

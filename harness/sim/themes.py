@@ -437,7 +437,8 @@ def _opened_in_the_end(source: Source) -> Scenario:
         # A timer first lets be read what has come (I23): who waits for the answer is to be run after that, and not in
         # turn. So the order is drawn here: from some pass on, whoever is ready last is run first.
         order = (0,) * (20 + source.below(16)) + (-1,) * 24
-        return Scenario(settings=_QUICK, connections=(Connection(accept=Delay(2.5)),), schedule=order)
+        later = (Act(1.0, Deed.DROP, 0, State.READY),) * 2
+        return Scenario(settings=_QUICK, connections=(Connection(accept=Delay(2.5)),), schedule=order, acts=later)
     session = imported() if source.below(2) else None
     leave = Act(1.0, pick(source, _VERBS[2:]), 0, State.CONNECTING, passes=source.below(12))
     return Scenario(connections=(Connection(accept=Delay(1.0)),), acts=(leave,), session=session)

@@ -162,8 +162,10 @@ class FrameTap(trio.abc.Stream):
 
     async def aclose(self) -> None:
         """Closes at once. TLS says no goodbye: a dark peer would never take it, and the websocket has said its own."""
-        self.release()  # whoever waits to read on learns that there is no more
-        await trio.aclose_forcefully(self._inner)
+        try:
+            await trio.aclose_forcefully(self._inner)
+        finally:
+            self.release()  # only now: whoever waits to read on is to learn that there is no more, and not to read more
 
 
 def _as_it_is(data: bytes) -> bytes:

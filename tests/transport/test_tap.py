@@ -321,3 +321,46 @@ async def test_closing_ends_the_wait_of_one_that_is_held(autojump_clock: MockClo
         nursery.start_soon(read)
         await wait_all_tasks_blocked()
         await at.tap.aclose()
+
+
+@attrs.define(eq=False)
+class SlowToClose(trio.abc.Stream):
+    """A stream below whose end takes its time, as one in a thread or in another process may."""
+
+    inner: trio.abc.Stream
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        raise trio.BrokenResourceError
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self.inner.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        return await self.inner.receive_some(max_bytes)
+
+    async def aclose(self) -> None:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(2.0)
+        await self.inner.aclose()
+
+
+async def test_what_lies_there_still_is_not_delivered_while_a_stream_that_is_held_is_being_closed(
+    autojump_clock: MockClock,
+) -> None:
+    ours, server = trio.testing.memory_stream_pair()
+    found: list[Received] = []
+    tap = FrameTap(SlowToClose(ours), deliver=found.extend, limit=LIMIT)
+    await server.send_all(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+    assert await tap.receive_some()  # nothing was released after it
+    await server.send_all(frame(TEXT, b"a"))
+
+    async def read() -> None:
+        with pytest.raises(trio.ClosedResourceError):
+            await tap.receive_some()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read)
+        await wait_all_tasks_blocked()
+        with pytest.raises(trio.BrokenResourceError):
+            await tap.send_all(b"x")
+    assert found == []

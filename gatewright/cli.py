@@ -122,8 +122,9 @@ def _add_check(commands: _Commands) -> None:
         metavar="X",
         help="the part of the mutants to be noticed, of those that may not survive for a reason; 1 by default",
     )
-    parser.add_argument("--no-spin", action="store_true", help="leave out L3")
-    parser.add_argument(
+    independent = parser.add_mutually_exclusive_group()
+    independent.add_argument("--no-spin", action="store_true", help="leave out L3")
+    independent.add_argument(
         "--spin-mutants", type=_count, default=0, metavar="N", help="how many mutants Spin judges, too; 0 by default"
     )
     parser.add_argument(

@@ -33,7 +33,7 @@ from rich.text import Text
 from gatewright.harness.explore.counterexample import Counterexample
 from gatewright.harness.explore.environment import Environment
 from gatewright.harness.explore.lint import findings
-from gatewright.harness.explore.mutants import Judge, Outcome, Score, explained, mutants, sample
+from gatewright.harness.explore.mutants import Judge, Outcome, Score, explained, mutants, sample, without_timers
 from gatewright.harness.explore.product import Product
 from gatewright.harness.explore.properties import Shape
 from gatewright.harness.explore.search import Bounds, Graph, Report, explore
@@ -66,7 +66,7 @@ class Subject:
     spin: tuple[Bounds, ...] = ()
     justified: Mapping[str, str] = _NONE
     survivors: Mapping[str, str] = _NONE
-    without_deadline: Callable[[Table, Enum], Table] | None = None
+    without_deadline: Callable[[Table, Enum], Table] = without_timers
 
 
 SPIN_BOUNDS: Final = tuple(

@@ -89,6 +89,7 @@ def gaps(table: Table, environment: Environment, properties: Iterable[Property])
     states, variables = {*table.states}, (*table.variables, *environment.variables)
     for where, named in (
         ("`timed`", table.timed),
+        ("`forgets`", table.forgets),
         ("`absorbing`", table.absorbing),
         *((f"variable {each.name!r}, `within`", each.within or ()) for each in variables),
     ):

@@ -193,7 +193,14 @@ def of_guards(table: Table) -> Iterator[Mutant]:
             yield Mutant(Kind.OFF_BY_ONE, name, f"{said.strip()} becomes {other.strip() or 'nothing'}", changed)
 
 
-def of_deadlines(table: Table, without: Callable[[Table, Enum], Table]) -> Iterator[Mutant]:
+def without_timers(table: Table, state: Enum) -> Table:
+    """The table with a state in which no timer of the machine comes."""
+    return attrs.evolve(
+        table, forgets=(*table.forgets, state), timed=tuple(each for each in table.timed if each is not state)
+    )
+
+
+def of_deadlines(table: Table, without: Callable[[Table, Enum], Table] = without_timers) -> Iterator[Mutant]:
     """States that forget their deadline; `without` makes such a table."""
     for state in table.timed:
         yield Mutant(Kind.DROP_DEADLINE, str(state.value), "", without(table, state))
@@ -203,7 +210,7 @@ def mutants_of_machines(
     product: Product,
     rows: Mapping[str, Iterable[AnyRow]],
     *,
-    without_deadline: Callable[[Table, Enum], Table] | None = None,
+    without_deadline: Callable[[Table, Enum], Table] = without_timers,
 ) -> Iterator[Mutant]:
     """Every mutant of each machine in turn, the others being as they are; `rows` are those of each, by its name."""
     for name, some in rows.items():
@@ -213,15 +220,21 @@ def mutants_of_machines(
 
 
 def mutants(
-    table: Table, rows: Iterable[AnyRow], *, without_deadline: Callable[[Table, Enum], Table] | None = None
+    table: Table, rows: Iterable[AnyRow], *, without_deadline: Callable[[Table, Enum], Table] = without_timers
 ) -> Iterator[Mutant]:
-    """Every mutant of `rows`, of the guards and of the deadlines, in a fixed order."""
+    """Every mutant of `rows`, of the guards and of the deadlines, in a fixed order.
+
+    Args:
+        table: what they are mutants of.
+        rows: those that are changed.
+        without_deadline: makes a table of which one state forgets its deadline. A table that arms its deadline in a
+            variable of its own has a better way than that no timer comes.
+    """
     events = tuple(dict.fromkeys(row.event for row in table.rows))
     for row in rows:
         yield from of_row(table, row, events)
     yield from of_guards(table)
-    if without_deadline is not None:
-        yield from of_deadlines(table, without_deadline)
+    yield from of_deadlines(table, without_deadline)
 
 
 def explained(name: str, reasons: Mapping[str, str]) -> str | None:

@@ -120,6 +120,8 @@ class Steps:
         self, state: Enum, action: Action, cell: tuple[AnyRow, ...]
     ) -> Iterator[tuple[Label, Term, list[Branch]]]:
         """The action with each of its payloads, those that come to the same left out."""
+        if action.timer and action.event is not None and state in self._table.forgets:
+            return
         names = list(action.payload)
         choices = [
             cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,)

@@ -41,6 +41,7 @@ class Table:
         on_entry: what entering a state assigns beside the row's updates, such as its deadline.
         timed: states with a deadline, which must fire if it stays armed.
         rearms: the field whose assignment re-arms the deadline.
+        forgets: states in which no timer of the machine comes: what mutants do to one of `timed`.
         absorbing: states that are ends.
         commands: events that may be refused.
         findings: lint, run on a changed table before it is explored.
@@ -60,6 +61,7 @@ class Table:
     on_entry: Callable[[Any], Mapping[str, str]] = attrs.field(default=lambda _: _NOTHING, eq=False)
     timed: tuple[Enum, ...] = ()
     rearms: str = ""
+    forgets: tuple[Enum, ...] = ()
     absorbing: tuple[Enum, ...] = ()
     commands: tuple[type[Any], ...] = ()
     findings: Callable[[Iterable[AnyRow]], Iterable[str]] = attrs.field(default=_nothing_found, eq=False)

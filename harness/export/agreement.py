@@ -11,7 +11,7 @@ import attrs
 
 from gatewright.harness.explore.environment import Environment
 from gatewright.harness.explore.liveness import cycles, diverging, eager, goals, rearming
-from gatewright.harness.explore.mutants import Mutant, mutants
+from gatewright.harness.explore.mutants import Mutant, mutants, without_timers
 from gatewright.harness.explore.program import Compiler
 from gatewright.harness.explore.properties import Property, Shape
 from gatewright.harness.explore.search import Bounds, Graph, explore
@@ -214,7 +214,7 @@ def sampled(
     bounds: Bounds,
     *,
     seed: int,
-    without_deadline: Callable[[Table, Enum], Table] | None = None,
+    without_deadline: Callable[[Table, Enum], Table] = without_timers,
 ) -> Iterator[tuple[Mutant, Agreement]]:
     """Asks both of the mutants of rows that are taken within these bounds, in an order that `seed` draws.
 

@@ -60,7 +60,7 @@ class Plan:
                 what = f"a{'n' * (wanted is Environment)} {wanted.__name__} is wanted, and this is a"
                 raise TableError(f"{what} {type(found).__name__}{'; call it' * callable(found)}")
         self.table = table
-        self.environment = environment
+        self.environment = _heeded(table, environment)
         self.variables = {variable.name: variable for variable in (*table.variables, *environment.variables)}
         if faults := [*gaps(table, environment, environment.properties), *self._outside(bounds)]:
             raise TableError(f"{table.name} cannot be exported:\n  " + "\n  ".join(faults))
@@ -198,3 +198,17 @@ def _presence(node: Term, field: str) -> Term:
             return node
         case _:
             return ast.Constant(1)
+
+
+def _heeded(table: Table, environment: Environment) -> Environment:
+    """The environment without timers of the machine where it forgets them."""
+    if not table.forgets:
+        return environment
+    kept = " and ".join(f"state != {type(state).__name__}.{state.name}" for state in table.forgets)
+    return attrs.evolve(
+        environment,
+        actions=tuple(
+            attrs.evolve(action, guard=f"({action.guard}) and {kept}") if action.timer and action.event else action
+            for action in environment.actions
+        ),
+    )

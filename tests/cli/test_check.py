@@ -315,6 +315,12 @@ def test_a_score_is_a_part(part: str) -> None:
     assert f"'{part}' is no part; give a number from 0 to 1, such as 0.95" in ended.err
 
 
+def test_spin_is_not_asked_of_mutants_and_left_out_at_once() -> None:
+    ended = gatewright("check", DOOR, "--no-spin", "--spin-mutants", "3")
+    assert (ended.status, ended.out) == (2, "")
+    assert "--spin-mutants: not allowed with argument --no-spin" in ended.err
+
+
 SUBJECT = "from gatewright.harness.check import Subject, Bounds\n"
 
 

@@ -10,8 +10,19 @@ from examples.door_lock import door
 from gatewright.harness.explore.gateway import MUTATION_STAGES, survivors, without_deadline
 from gatewright.harness.explore.gateway_environment import gateway_environment
 from gatewright.harness.explore.gateway_table import SMALL, gateway_table
-from gatewright.harness.explore.mutants import Judge, Kind, Mutant, Outcome, Score, explained, mutants, sample
-from gatewright.harness.explore.search import Bounds
+from gatewright.harness.explore.mutants import (
+    Judge,
+    Kind,
+    Mutant,
+    Outcome,
+    Score,
+    explained,
+    mutants,
+    sample,
+    without_timers,
+)
+from gatewright.harness.explore.properties import eventually
+from gatewright.harness.explore.search import Bounds, explore
 
 SAMPLE, SEED = 200, 2
 
@@ -58,6 +69,17 @@ def test_a_mutant_dies_of_what_it_does(doors: Score, name: str, verdict: str) ->
 def test_a_table_without_lint_still_has_its_mutants_killed(doors: Score) -> None:
     assert doors.score == 1.0
     assert doors.killed + doors.equivalent + len(doors.survivors) == len(doors.outcomes)
+
+
+def test_a_state_that_forgets_its_deadline_is_seen_without_a_word_of_the_table_s(doors: Score) -> None:
+    assert outcome(doors, "drop_deadline closed").detail == "taken no more: closed.time_up"
+    nobody_pushes = tuple(action for action in door.ENVIRONMENT.actions if action.name != "push")
+    locked_again = eventually("D4", "it is locked in the end", "state == Door.LOCKED")
+    shut = attrs.evolve(
+        door.ENVIRONMENT, actions=nobody_pushes, properties=(locked_again,), unheard={door.Push: "nobody is there"}
+    )
+    assert explore(door.table(), shut, coverage=False).ok
+    assert explore(without_timers(door.table(), door.Door.CLOSED), shut, coverage=False).verdict == "deadlock"
 
 
 def test_a_survivor_shows_what_is_not_demanded(doors: Score) -> None:

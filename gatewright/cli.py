@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from gatewright._version import __version__
 
 if TYPE_CHECKING:
-    from gatewright.harness.check import Subject
+    from gatewright.harness.subject import Subject
 
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """What ``add_subparsers`` gives; argparse has no public name for it."""
@@ -95,9 +95,9 @@ def _ask_for_a_table(parser: argparse.ArgumentParser) -> None:
 
 
 def _subject(arguments: argparse.Namespace) -> Subject:
-    from gatewright.harness import check
+    from gatewright.harness import subject
 
-    return check.shipped() if arguments.table is None else check.load(arguments.table, arguments.environment)
+    return subject.shipped() if arguments.table is None else subject.load(arguments.table, arguments.environment)
 
 
 # -- check -------------------------------------------------------------------------------------------------------------

@@ -7,10 +7,10 @@ import importlib
 from collections.abc import Callable
 from typing import Final
 
-from gatewright.harness.check import Subject
 from gatewright.harness.explore import replay, retracing
 from gatewright.harness.explore.counterexample import Counterexample
 from gatewright.harness.explore.sequence import mermaid
+from gatewright.harness.subject import Subject
 
 FORMS: Final = ("text", "mermaid", "pytest", "example", "journal")
 
@@ -55,7 +55,7 @@ def _of_the_core(form: str) -> Callable[[Counterexample], str]:
 
 
 def source_of(path: str, subject: Subject, environment: str | None) -> retracing.Source:
-    """How a test comes by what ``package.module:name`` names, as :func:`gatewright.harness.check.load` did."""
+    """How a test comes by what ``package.module:name`` names, as :func:`gatewright.harness.subject.load` did."""
     module, _, name = path.partition(":")
     found = _found(path)
     if found is subject:

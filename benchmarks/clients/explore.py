@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from benchmarks.task import Task
-from gatewright.harness.check import shipped
 from gatewright.harness.explore import explore
+from gatewright.harness.subject import shipped
 
 
 def main(task: Task) -> dict[str, float]:

@@ -9,13 +9,13 @@ from typing import Literal
 
 import attrs
 
-from gatewright.harness.check import Subject
 from gatewright.harness.explore.environment import Environment
 from gatewright.harness.explore.lint import findings
 from gatewright.harness.explore.properties import Property, Shape
 from gatewright.harness.export.promela import promela
 from gatewright.harness.export.promela_convergence import promela_convergence
 from gatewright.harness.export.tla import tla
+from gatewright.harness.subject import Subject
 from gatewright.spec.errors import ConfigurationError, TableError
 
 Language = Literal["promela", "tla"]

@@ -14,7 +14,6 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
-from gatewright.harness.check import Subject, shipped
 from gatewright.harness.explore import gateway, gateway_bucket, gateway_projection
 from gatewright.harness.explore.concrete import wander_by
 from gatewright.harness.explore.gateway_environment import gateway_environment
@@ -33,6 +32,7 @@ from gatewright.harness.sim.driven_report import DrivenReport, Driving
 from gatewright.harness.sim.performing import DEEDS, OWN, REASONS
 from gatewright.harness.sim.tally import Tally
 from gatewright.harness.sim.untaken import reasons
+from gatewright.harness.subject import Subject, shipped
 from gatewright.spec.table import TABLE
 from gatewright.transport.inflate import Compression
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from gatewright.harness.check import load
 from gatewright.harness.explore.retracing import Source
 from gatewright.harness.forms import source_of
+from gatewright.harness.subject import load
 from gatewright.spec.table import TABLE
 from tests.cli.command import Ended, environment, gatewright
 from tests.support.checkout import ROOT
@@ -228,7 +228,7 @@ def test_spin_is_asked_as_well() -> None:
 
 
 UNFORGIVING = (
-    "import functools; from gatewright.harness.check import Subject\n"
+    "import functools; from gatewright.harness.subject import Subject\n"
     "around = attrs.evolve(ENVIRONMENT, properties=ENVIRONMENT.properties[:-1])\n"
     "subject = functools.partial(Subject, table=sound(), environment=around)\n"
     "unexplained, explained = subject(), subject(survivors={'drop_update * forgive': 'It may hold a grudge.'})\n"
@@ -321,7 +321,7 @@ def test_spin_is_not_asked_of_mutants_and_left_out_at_once() -> None:
     assert "--spin-mutants: not allowed with argument --no-spin" in ended.err
 
 
-SUBJECT = "from gatewright.harness.check import Subject, Bounds\n"
+SUBJECT = "from gatewright.harness.subject import Subject, Bounds\n"
 
 
 def test_reasons_for_what_there_is_not_are_refused(mine: Callable[[str], None]) -> None:
@@ -349,7 +349,7 @@ def test_a_table_that_breaks_in_the_bounds_of_its_mutants_is_no_traceback(mine: 
 
 
 TEXTS = """
-from gatewright.harness.check import Subject
+from gatewright.harness.subject import Subject
 hard = tuple(attrs.evolve(each, guard='hard') for each in ROWS if each.id == 'closed.push')
 soft = tuple(attrs.evolve(each, id='closed.push.soft', guard='not hard') for each in ROWS if each.id == 'closed.push')
 ROWS = (*(each for each in ROWS if each.id != 'closed.push'), *hard, *soft)

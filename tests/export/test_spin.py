@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from examples.door_lock import door
-from gatewright.harness.check import Options, Subject, Watch, prove
+from gatewright.harness.check import Options, Watch, prove
 from gatewright.harness.explore import Bounds, Property, flag
 from gatewright.harness.explore.gateway import MUTATION_STAGES, without_deadline
 from gatewright.harness.explore.gateway_environment import gateway_environment
@@ -17,6 +17,7 @@ from gatewright.harness.explore.gateway_table import SMALL, gateway_table
 from gatewright.harness.explore.mutants import mutants
 from gatewright.harness.export import SpinError, promela, run_spin
 from gatewright.harness.export.agreement import compare, compared, sampled
+from gatewright.harness.subject import Subject
 from gatewright.spec.errors import TableError
 from tests.export.broken import each_broken
 from tests.support.requires import requires

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
@@ -107,13 +108,15 @@ def _does_alike(row: Row, now: Row | None) -> bool:
 
 
 def first(by: Mapping[str, Sequence[int]], mutated: Mutated, most: int) -> list[int]:
-    """Which walks or lives are tried on a mutant: those that come by it, in the order of their numbers.
+    """Which walks or lives are tried on a mutant: those that come by it.
 
     Args:
-        by: the numbers of those on the shipped table that take a row, by the row's id.
+        by: the numbers of those on the shipped table that take a row, by the row's id, in their order.
         mutated: the mutant.
-        most: so many at most that take a row which is changed, and so many of the others, in whose cell it is.
+        most: so many at most that take a row which is changed, and so many that take another of those by which it
+            shows; of each of these in turn, since the commonest may be the one that goes on as before.
     """
-    own = sorted({number for row in mutated.own for number in by.get(row, ()) if row in mutated.shown_by})
-    others = {number for row in mutated.shown_by - mutated.own for number in by.get(row, ())}
-    return [*own[:most], *sorted(others.difference(own))[:most]]
+    own = sorted({number for row in mutated.own & mutated.shown_by for number in by.get(row, ())})[:most]
+    others = [by.get(row, ()) for row in sorted(mutated.shown_by - mutated.own)]
+    in_turn = (number for turn in itertools.zip_longest(*others) for number in turn if number is not None)
+    return [*own, *itertools.islice(dict.fromkeys(each for each in in_turn if each not in own), most)]

@@ -42,10 +42,12 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    why = ""
     try:
         trio.run(main)
     except* KeyboardInterrupt:
         pass
     except* ShardFailed as failed:
         # The reason is the class, such as AuthenticationFailed, and what to do is in the text.
-        sys.exit("\n".join(map(str, failed.exceptions)))
+        why = "\n".join(map(str, failed.exceptions))
+    sys.exit(why or 0)  # not from within `except*`: the first releases of Python 3.11 would make a group of it

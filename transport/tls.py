@@ -17,6 +17,8 @@ def default_ssl_context() -> ssl.SSLContext:
     Made once, on first use: loading the authorities takes tens of milliseconds.
     """
     context = ssl.create_default_context()
+    # Some systems build Python so that their own policy for OpenSSL decides, which may allow less.
+    context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)
     context.set_alpn_protocols(["http/1.1"])
     return context
 
